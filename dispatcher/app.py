@@ -1,0 +1,192 @@
+"""Put a dispatcher together, keep it alive, drain it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import psycopg
+import structlog
+
+from dispatcher import buckets, schedule
+from dispatcher.deliver import Deliver
+from dispatcher.lane import Lane
+from dispatcher.process import Process
+from dispatcher.sender import Sender
+from gateway import idempotency
+from gateway.processors.simulator import Simulator
+from gateway.secrets import make_sealer
+from kit import ids
+from kit.db import AWAY, Database, make_pool
+from kit.doorbell import listen
+from outbox import work as outbox_work
+from schema import partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config import Config
+    from gateway.processors import Processor
+
+log = structlog.get_logger()
+
+_BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
+_TIDY = 3600.0
+_POOL = 8
+# Every statement of a dispatcher goes by primary key from a small batch: nested loops are right whatever the
+# statistics of a queue that was empty a moment ago say.
+_PLANS = "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c plan_cache_mode=force_generic_plan"
+
+
+class Dispatcher:
+    """One replica: two lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
+
+    def __init__(self, config: Config, *, processor: Callable[[Database], Processor] | None = None) -> None:
+        """Set up.
+
+        Args:
+            config: the settings.
+            processor: makes the processor; the simulator by default.
+        """
+        self.id = ids.new("dsp")
+        self._config = config
+        self._make_processor = processor or (lambda database: Simulator(database, config))
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to drain and end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, through every outage of the database; then drain."""
+        config = self._config
+        sealer = make_sealer(config)
+        pool = make_pool(
+            config.database_url,
+            name="ledgate-dispatcher",
+            size=_POOL,
+            statement_timeout=30.0,
+            wait=5.0,
+            options=_PLANS,
+        )
+        sender = Sender(connections=config.max_deliveries)
+        async with Database(pool, wait=5.0) as database:
+            test = config.webhook_retry_intervals_test
+            deliver = Lane(
+                Deliver(
+                    database,
+                    sealer,
+                    sender,
+                    dispatcher=self.id,
+                    capacity=config.max_deliveries,
+                    lease=config.delivery_lease,
+                    default_schedule=schedule.TEST if test else schedule.DEFAULT,
+                    jitter=0.0 if test else schedule.JITTER,
+                ),
+                database,
+                dispatcher=self.id,
+                claim_size=config.claim_size,
+                poll_min=config.poll_min,
+                poll_max=config.poll_max,
+            )
+            process = Lane(
+                Process(
+                    database,
+                    sealer,
+                    self._make_processor(database),
+                    dispatcher=self.id,
+                    capacity=config.max_processing,
+                    lease=config.processing_lease,
+                    told=deliver.wake,
+                ),
+                database,
+                dispatcher=self.id,
+                claim_size=config.claim_size,
+                poll_min=config.poll_min,
+                poll_max=config.poll_max,
+            )
+
+            def wake() -> None:
+                deliver.wake()
+                process.wake()
+
+            log.info("dispatcher.started", dispatcher=self.id)
+            helpers = [
+                asyncio.create_task(listen(config.database_url, wake)),
+                asyncio.create_task(self._beat(database, deliver, process)),
+                asyncio.create_task(self._housekeeping(database)),
+                deliver.settle(),
+                process.settle(),
+            ]
+            loops = [asyncio.create_task(deliver.run()), asyncio.create_task(process.run())]
+            stopping = asyncio.create_task(self._stopping.wait())
+            # A loop that ends by itself is a defect: end the process, so that whoever supervises it sees it.
+            await asyncio.wait([*loops, *helpers, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await self._drain(deliver, process, database)
+            for task in (*helpers, *loops, stopping):
+                task.cancel()
+            ended = await asyncio.gather(*helpers, *loops, return_exceptions=True)
+            await sender.close()
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _drain(self, deliver: Lane[object], process: Lane[object], database: Database) -> None:  # type: ignore[type-var]
+        log.info("dispatcher.draining", in_flight=len(deliver.in_flight) + len(process.in_flight))
+        within = self._config.drain
+        given_back: list[int | BaseException] = await asyncio.gather(
+            deliver.stop(within=within), process.stop(within=within), return_exceptions=True
+        )
+        with contextlib.suppress(*AWAY):
+            async with database.connection() as conn:
+                await outbox_work.leave(conn, self.id)
+        for result in given_back:
+            if isinstance(result, BaseException):
+                log.warning("dispatcher.not_released", error=type(result).__name__)
+        released = sum(result for result in given_back if isinstance(result, int))
+        log.info("dispatcher.stopped", released=released, delivered=deliver.settled, processed=process.settled)
+
+    async def _beat(self, database: Database, deliver: Lane[object], process: Lane[object]) -> None:  # type: ignore[type-var]
+        while True:
+            with contextlib.suppress(*AWAY):
+                async with database.connection() as conn:
+                    alive = await outbox_work.beat(
+                        conn,
+                        dispatcher=self.id,
+                        host=socket.gethostname(),
+                        pid=os.getpid(),
+                        version=version("ledgate"),
+                        delivered=deliver.settled,
+                        processed=process.settled,
+                        in_flight=len(deliver.in_flight) + len(process.in_flight),
+                    )
+                deliver.favourites = process.favourites = buckets.favourites(self.id, alive)
+            await asyncio.sleep(_BEAT)
+
+    async def _housekeeping(self, database: Database) -> None:
+        while True:
+            try:
+                async with database.connection() as conn:
+                    await outbox_work.tidy(conn)
+                    await idempotency.forget_expired(conn)
+                await asyncio.to_thread(self._partitions)
+            except (*AWAY, psycopg.Error) as error:
+                log.warning("housekeeping.failed", error=type(error).__name__)
+                await asyncio.sleep(30)
+            else:
+                await asyncio.sleep(_TIDY)
+
+    def _partitions(self) -> None:
+        with psycopg.connect(self._config.database_url, connect_timeout=10) as conn:
+            conn.execute("SET lock_timeout = '5s'")  # never hold the histories up behind a long transaction
+            created = partitions.ensure(conn, datetime.now(UTC).date())
+            strays = {table: rows for table, rows in partitions.strays(conn).items() if rows}
+        if created:
+            log.info("partitions.created", partitions=len(created))
+        if strays:
+            log.warning("partitions.missing", rows=strays)

@@ -1,0 +1,213 @@
+"""One kind of work: claim what there is room for, start it, settle it in batches. `run_once` and a loop around it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import structlog
+
+from dispatcher import buckets
+from dispatcher.settler import Settler
+from kit.db import AWAY
+from outbox import work as outbox_work
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from datetime import datetime
+
+    from kit.db import Database
+    from outbox.work import Kind, Work
+
+log = structlog.get_logger()
+
+_SWEEP = 2.0  # seconds between looks at every bucket from the beginning of time
+_HELP = 0.25  # seconds between looks at others' buckets when one's own have nothing
+_LAST_WORDS = 5.0  # seconds for writing down what ended before a stop
+_LATE = timedelta(seconds=2)  # a commit may come this much later than the due time that it wrote
+
+
+class Settled(Protocol):
+    """An outcome knows its work."""
+
+    @property
+    def work(self) -> Work: ...
+
+
+O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
+
+
+class Worker(Protocol[O]):
+    """Does one kind of work."""
+
+    kind: Kind
+    lease: float
+    capacity: int
+
+    async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, O]]]:
+        """Read what claimed works need, in one go; returns a coroutine for each work that ends with an outcome.
+
+        May raise what `AWAY` names: the works then wait for their leases to end.
+        """
+        ...
+
+    async def settle(self, outcomes: Sequence[O]) -> object:
+        """Write outcomes down in one statement."""
+        ...
+
+
+class Lane(Generic[O]):
+    """Claims, does and settles one kind of work, with a bounded number in flight."""
+
+    def __init__(
+        self,
+        worker: Worker[O],
+        database: Database,
+        *,
+        dispatcher: str,
+        claim_size: int,
+        poll_min: float,
+        poll_max: float,
+    ) -> None:
+        self.in_flight: dict[tuple[str, int], Work] = {}
+        self.settled = 0
+        self.favourites = list(range(buckets.COUNT))
+        self._worker = worker
+        self._database = database
+        self._dispatcher = dispatcher
+        self._claim_size = claim_size
+        self._poll_min, self._poll_max = poll_min, poll_max
+        self._settler: Settler[O] = Settler(worker.settle, done=self._finish, limit=claim_size)
+        self._floors: dict[int, datetime] = {}
+        self._swept = self._helped = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look for work now rather than at the next poll."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until `stop`: back to back while batches are full, else at a growing interval with jitter."""
+        pause = self._poll_min
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                claimed = await self.run_once()
+            except AWAY:
+                claimed, pause = 0, self._poll_max
+            if claimed >= self._claim_size // 2 and self._room() > 0:
+                continue
+            pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
+            await self._rest(pause * random.uniform(0.8, 1.2))  # noqa: S311 - keeps replicas apart
+
+    async def run_once(self) -> int:
+        """Claim what is due and there is room for, and start it. Returns how many were claimed."""
+        limit = min(self._claim_size, self._room())
+        if limit <= 0:
+            return 0
+        async with self._database.connection() as conn:
+            works = await outbox_work.claim(
+                conn,
+                self._worker.kind,
+                self._look_at(),
+                limit=limit,
+                lease=self._worker.lease,
+                dispatcher=self._dispatcher,
+            )
+        if not works:
+            return 0
+        for work in works:
+            self.in_flight[work.id, work.claims] = work
+            floor = self._floors.get(work.bucket)
+            if floor is None or work.due_at - _LATE > floor:
+                self._floors[work.bucket] = work.due_at - _LATE
+        try:
+            coroutines = await self._worker.prepare(works)
+        except AWAY:
+            self._forget(works)  # their leases end by themselves
+            raise
+        except Exception:
+            self._forget(works)
+            log.exception("work.not_prepared", kind=self._worker.kind, works=len(works))
+            return len(works)
+        for work, coroutine in coroutines:
+            task = asyncio.create_task(self._do(work, coroutine))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(works)
+
+    def settle(self) -> asyncio.Task[None]:
+        """Begin to write outcomes down; `stop` ends it."""
+        self._settling = asyncio.create_task(self._settler.run())
+        return self._settling
+
+    async def stop(self, *, within: float) -> int:
+        """Claim no more, let what is in flight end within that many seconds, write it down, give back the rest.
+
+        Returns how many works were given back: they are due at once, for other dispatchers.
+        """
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._settler.close()
+        await asyncio.wait([self._settling], timeout=_LAST_WORDS)  # bounded: the database may be away
+        self._settling.cancel()
+        rest = [(work, 0.0) for work in self.in_flight.values()]
+        if rest:
+            async with self._database.connection() as conn:
+                await outbox_work.release(conn, rest, dispatcher=self._dispatcher)
+        return len(rest)
+
+    def _look_at(self) -> dict[int, datetime]:
+        """Buckets and floors of the next claim: favourites; all others when idle; all, from the beginning, now and then."""
+        now = time.monotonic()
+        if now - self._swept >= _SWEEP:
+            self._swept = self._helped = now
+            order = random.sample(range(buckets.COUNT), buckets.COUNT)  # a full batch must not always favour bucket 0
+            return dict.fromkeys(order, outbox_work.BEGINNING)
+        chosen = random.sample(self.favourites, len(self.favourites))
+        if now - self._helped >= _HELP:
+            self._helped = now
+            others = set(range(buckets.COUNT)).difference(chosen)
+            chosen += random.sample(sorted(others), len(others))
+        return {bucket: self._floors.get(bucket, outbox_work.BEGINNING) for bucket in chosen}
+
+    def _room(self) -> int:
+        return self._worker.capacity - len(self.in_flight)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _do(self, work: Work, coroutine: Coroutine[None, None, O]) -> None:
+        try:
+            self._settler.put(await coroutine)
+        except asyncio.CancelledError:
+            raise  # still in flight: `stop` gives it back
+        except Exception:
+            # A defect of ours: the work comes again when its lease ends, and somebody must hear of it.
+            self._forget([work])
+            log.exception("work.crashed", work=work.id)
+
+    def _finish(self, outcomes: Sequence[O]) -> None:
+        full = self._room() <= 0
+        self._forget([outcome.work for outcome in outcomes])
+        self.settled += len(outcomes)
+        if full:
+            self._wake.set()
+
+    def _forget(self, works: Sequence[Work]) -> None:
+        for work in works:
+            self.in_flight.pop((work.id, work.claims), None)

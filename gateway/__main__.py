@@ -1,0 +1,61 @@
+"""Serve the REST API: `python -m gateway`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from granian import Granian
+from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
+
+from gateway import config as settings
+from gateway.secrets import make_sealer
+from kit import logs
+from kit.config import ConfigError
+from kit.process import die_with_parent
+
+_GRACE = 15  # seconds that a worker gets to finish its requests
+
+
+def make_app() -> object:
+    """Called in each worker process, from its environment."""
+    from gateway.api.app import make_app as make  # noqa: PLC0415 - the parent process needs none of it
+
+    die_with_parent()  # a killed parent must not leave a worker that holds the port
+    config = settings.load(dict(os.environ))
+    logs.setup(level=config.log_level, style=config.log_format, service="api")
+    return make(config)
+
+
+def main() -> None:
+    """Run until SIGTERM: then finish the requests, take no new ones."""
+    try:
+        config = settings.load(dict(os.environ))
+        if not config.database_url:
+            raise ConfigError("setting DATABASE_URL: needed; a libpq URL such as postgresql://user@host/ledgate")
+        make_sealer(config)
+    except ConfigError as error:
+        sys.exit(f"ledgate api: {error}")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    Granian(
+        "gateway.__main__:make_app",
+        factory=True,
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        workers=config.api_workers,
+        backlog=2048,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_GRACE,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024),
+        log_enabled=True,
+        log_level="warning",  # type: ignore[arg-type]
+    ).serve()
+
+
+if __name__ == "__main__":
+    main()

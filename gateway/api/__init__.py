@@ -1,0 +1,1 @@
+"""The REST API: routes, credentials, errors, OpenAPI. It decides nothing about payments."""

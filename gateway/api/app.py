@@ -1,0 +1,122 @@
+"""Put the API together: pool, credentials, routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import psycopg
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from psycopg_pool import PoolTimeout
+
+from gateway.api import docs, routes, service, wire
+from gateway.api.observe import observed
+from gateway.errors import LedgateError
+from gateway.merchants import Credentials
+from gateway.secrets import make_sealer
+from kit.db import AWAY, Database, make_pool
+from kit.doorbell import Doorbell
+from schema import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.config import Config
+    from kit.seal import Sealer
+
+VERSION = version("ledgate")
+
+
+class Gateway(msgspec.Struct):
+    """What the routes share in one process."""
+
+    config: Config
+    database: Database
+    credentials: Credentials
+    sealer: Sealer
+    doorbell: Doorbell
+    migrated: bool = False
+
+    async def readiness(self) -> Literal["ok", "away", "behind"]:
+        """Whether requests can be served; asks the database each time, and for its migrations until they are there."""
+        try:
+            async with self.database.connection() as conn:
+                await conn.execute("SELECT 1")
+            if not self.migrated:
+                # In a thread: the check is schema's, and synchronous.
+                self.migrated = not await asyncio.to_thread(_pending, self.config.database_url)
+        except AWAY:
+            return "away"
+        return "ok" if self.migrated else "behind"
+
+
+def make_app(config: Config) -> Litestar:
+    """The ASGI application. Serves from the first moment, with 503 while the database is away."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        wait = config.statement_timeout
+        pool = make_pool(
+            config.database_url,
+            name="ledgate-api",
+            size=config.api_pool_size,
+            statement_timeout=config.statement_timeout,
+            wait=wait,
+        )
+        async with Database(pool, wait=wait) as database:
+            app.state.gateway = gateway = Gateway(
+                config,
+                database,
+                Credentials(pool, ttl=config.credential_ttl),
+                make_sealer(config),
+                Doorbell(database),
+            )
+            ringing = asyncio.create_task(gateway.doorbell.run())
+            try:
+                yield
+            finally:
+                ringing.cancel()
+                await asyncio.gather(ringing, return_exceptions=True)
+
+    v1 = [
+        routes.create_order,
+        routes.list_orders,
+        routes.get_order,
+        routes.create_payment,
+        routes.list_payments,
+        routes.get_payment,
+    ]
+    for handler in v1:
+        handler.paths = {f"/api/v1{path}" for path in handler.paths}
+    return Litestar(
+        route_handlers=[
+            *v1,
+            service.health,
+            service.ready,
+            service.jobs_status,
+            docs.openapi_json,
+            docs.docs_page,
+        ],
+        lifespan=[lifespan],
+        middleware=[observed],
+        exception_handlers={
+            LedgateError: wire.on_refusal,
+            HTTPException: wire.on_http,
+            psycopg.Error: wire.on_failure,
+            PoolTimeout: wire.on_failure,
+            Exception: wire.on_failure,
+        },
+        openapi_config=docs.openapi_config(VERSION),
+        request_max_body_size=config.body_limit,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _pending(database_url: str) -> list[str]:
+    with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as conn:
+        return migrate.pending(conn)

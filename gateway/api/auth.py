@@ -1,0 +1,46 @@
+"""Who is calling: `X-Api-Key` and `X-Api-Secret`, or HTTP Basic with the two."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import UnauthorizedError
+
+if TYPE_CHECKING:
+    from litestar import Request
+
+    from gateway.merchants import Merchant, Scope
+
+_MAX_LENGTH = 255
+
+
+async def authenticate(request: Request[Any, Any, Any], scope: Scope) -> Merchant:
+    """Find the merchant that a request acts for.
+
+    Raises:
+        UnauthorizedError: no or wrong credentials.
+        ForbiddenError: the key lacks `scope`.
+    """
+    key_id, secret = _read(request)
+    if not key_id or not secret or len(key_id) > _MAX_LENGTH or len(secret) > _MAX_LENGTH or "\0" in key_id:
+        raise UnauthorizedError("send X-Api-Key and X-Api-Secret, or HTTP Basic with the two", reason="credentials_missing")
+    merchant = await request.app.state.gateway.credentials.check(key_id, secret)
+    request.scope["state"]["merchant_id"] = merchant.merchant_id
+    merchant.need(scope)
+    return merchant  # type: ignore[no-any-return]
+
+
+def _read(request: Request[Any, Any, Any]) -> tuple[str, str]:
+    headers = request.headers
+    if (key_id := headers.get("x-api-key")) is not None:
+        return key_id, headers.get("x-api-secret", "")
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return "", ""
+    try:
+        key_id, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return key_id, secret

@@ -1,0 +1,56 @@
+"""Give each request an id and one canonical log line."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from kit import ids
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+
+def observed(app: ASGIApp) -> ASGIApp:
+    """ASGI middleware: `X-Request-Id` out, `request.served` in the log. No body, no header, no query is logged."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = ids.new("req")
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await app(scope, receive, send_with_id)
+        finally:
+            write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug  # noqa: PLR2004
+            if status >= 500 and status != 503:  # noqa: PLR2004 - an outage has its own line
+                write = log.error
+            write(
+                "request.served",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                error=state.get("error_code"),
+                merchant=state.get("merchant_id"),
+                replayed=state.get("replayed"),
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                request_id=request_id,
+            )
+
+    return serve

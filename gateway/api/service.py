@@ -1,0 +1,57 @@
+"""Is it alive, is it ready, is there work: calls without credentials."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from litestar import MediaType, Request, Response, get
+
+from gateway.api.docs import READ_ERRORS
+from outbox import work
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Liveness or readiness."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "away", "behind"] | None = None
+    """`behind`: migrations are missing; run `ledgate migrate`."""
+
+
+class JobsStatus(msgspec.Struct, frozen=True):
+    """Open work now, and finished work of the last 24 hours."""
+
+    pending: int
+    processing: int
+    completed: int
+    failed: int
+    worker_status: Literal["running", "stopped"]
+
+
+@get("/health", tags=["Service"], summary="Liveness", security=[])
+async def health() -> Health:
+    """The process serves. Says nothing about the database."""
+    return Health("ok")
+
+
+@get("/health/ready", tags=["Service"], summary="Readiness", security=[])
+async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+    """The database answers and has every migration; else 503."""
+    state = await request.app.state.gateway.readiness()
+    body = Health("ok" if state == "ok" else "unavailable", state)
+    return Response(body, status_code=200 if state == "ok" else 503, media_type=MediaType.JSON)
+
+
+@get("/api/v1/test/jobs/status", tags=["Service"], summary="Work", security=[], responses=READ_ERRORS)
+async def jobs_status(request: Request[Any, Any, Any]) -> JobsStatus:
+    """Open work counted in SQL; finished work to the second; whether a dispatcher lives."""
+    async with request.app.state.gateway.database.connection() as conn:
+        now = await work.status(conn)
+    return JobsStatus(
+        pending=now.pending,
+        processing=now.processing,
+        completed=now.completed,
+        failed=now.failed,
+        worker_status="running" if now.running else "stopped",
+    )

@@ -1,0 +1,110 @@
+"""The commands of `ledgate`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from gateway.cli.errors import CliError
+from kit.config import ConfigError
+
+# What a command needs is imported within it: `ledgate --help` and the execs answer at once.
+# ruff: noqa: PLC0415
+
+app = App(
+    name="ledgate",
+    help="A payment gateway whose only moving part is PostgreSQL.",
+    version=lambda: f"ledgate {version('ledgate')}",
+)
+
+
+def main() -> None:
+    """Run the command line; expected trouble is one clear message and an exit code."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except CliError as error:
+        _fail(str(error), error.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command
+def up() -> int:
+    """Start everything here: PostgreSQL, API, dispatcher, test merchant; make a first payment; show the logs.
+
+    DATABASE_URL names a database to use instead of one of our own.
+    """
+    from gateway.cli import up as command
+
+    return command.run()
+
+
+@app.command
+def api() -> None:
+    """Run the API alone; it needs DATABASE_URL."""
+    _become("gateway")
+
+
+@app.command
+def dispatcher() -> None:
+    """Run a dispatcher alone: it delivers webhooks and processes payments; it needs DATABASE_URL."""
+    _become("dispatcher")
+
+
+@app.command
+def test_merchant() -> None:
+    """Run the demo receiver of webhooks alone."""
+    _become("test_merchant")
+
+
+@app.command
+def migrate(*, wait: float = 30.0) -> int:
+    """Bring the database of DATABASE_URL to the newest schema.
+
+    Args:
+        wait: Seconds to wait for a database that is away.
+    """
+    from gateway.cli import migrate as command
+
+    return command.run(wait=wait)
+
+
+@app.command
+def demo() -> int:
+    """Make one payment against a running gateway and follow it to its verified webhooks."""
+    from gateway.cli import demo as command
+
+    return command.run()
+
+
+@app.command
+def reset(*, yes: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Remove the embedded database. Refused while it runs.
+
+    Args:
+        yes: Do not ask.
+    """
+    from gateway.cli import reset as command
+    from kit.embedded import EmbeddedError
+
+    try:
+        return command.run(yes=yes)
+    except EmbeddedError as error:
+        raise CliError(str(error)) from None
+
+
+def _become(module: str) -> None:
+    # Replaced, not called: signals and exit codes are the module's own. The dispatcher may not be imported
+    # here anyway, since imports run one way.
+    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - no shell is wanted
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"ledgate: {message}", file=sys.stderr)  # noqa: T201 - the command's answer
+    sys.exit(code)

@@ -1,0 +1,69 @@
+"""Every setting of every Ledgate process, in one frozen struct."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kit import config as kit_config
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
+
+PREFIX = "LEDGATE_"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings. Those with a capital name keep it; all others are read from `LEDGATE_<NAME>`."""
+
+    database_url: str = msgspec.field(name="DATABASE_URL", default="")
+    port: Port = msgspec.field(name="PORT", default=8000)
+    test_mode: bool = msgspec.field(name="TEST_MODE", default=False)
+    test_payment_success: bool | None = msgspec.field(name="TEST_PAYMENT_SUCCESS", default=None)
+    """In test mode, fixes the outcome of every payment."""
+    test_processing_delay: Annotated[int, Meta(ge=0, le=60_000)] = msgspec.field(
+        name="TEST_PROCESSING_DELAY", default=500
+    )
+    """In test mode, how long the simulator takes, in milliseconds."""
+    webhook_retry_intervals_test: bool = msgspec.field(name="WEBHOOK_RETRY_INTERVALS_TEST", default=False)
+    log_level: Literal["debug", "info", "warning", "error"] = msgspec.field(name="LOG_LEVEL", default="info")
+
+    log_format: Literal["json", "console"] = "json"
+    host: str = "127.0.0.1"
+    api_workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Server processes of `ledgate api`; each has its own pool."""
+    api_pool_size: Annotated[int, Meta(ge=1, le=200)] = 16
+    body_limit: Annotated[int, Meta(ge=1024, le=1_048_576)] = 65_536
+    """Bytes of a request body; more is a 413."""
+    statement_timeout: Seconds = 10.0
+    """Seconds that one SQL statement of the API may take, and that a request waits for a connection."""
+    credential_ttl: Annotated[float, Meta(ge=0, le=5)] = 3.0
+    """Seconds that a checked API key is believed; a revoked key works no longer than this."""
+    secret_keys: str = ""
+    """Keys that seal secrets at rest: `id:base64 of 32 bytes`, comma-separated; the first one seals."""
+
+    claim_size: Annotated[int, Meta(ge=1, le=2000)] = 200
+    """Work rows that a dispatcher claims with one statement."""
+    max_deliveries: Annotated[int, Meta(ge=1, le=5000)] = 400
+    """Webhooks that a dispatcher has in flight at once."""
+    max_processing: Annotated[int, Meta(ge=1, le=20_000)] = 2000
+    """Payments that a dispatcher has at the processor at once."""
+    delivery_lease: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    """Seconds for which a claimed delivery is the claimant's alone; must exceed the attempt's total time."""
+    processing_lease: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    poll_min: Annotated[float, Meta(ge=0.001, le=1)] = 0.005
+    poll_max: Annotated[float, Meta(ge=0.01, le=5)] = 0.2
+    """Seconds between polls for work: from `poll_min` when busy, growing to `poll_max` when idle."""
+    drain: Annotated[float, Meta(ge=0, le=120)] = 12.0
+    """Seconds that a stopping dispatcher gives its requests in flight."""
+
+    test_merchant_port: Port = 4000
+    data_dir: str = ""
+    """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
+
+
+def load(environ: dict[str, str]) -> Config:
+    """Read the settings; `ConfigError` names what is unknown or wrong."""
+    return kit_config.load(Config, environ, prefix=PREFIX)

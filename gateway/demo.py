@@ -1,0 +1,52 @@
+"""The demo merchant of the quick start: credentials, endpoint and orders that a fresh start has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from gateway.merchants import add_key, add_merchant, bucket_of
+from gateway.secrets import make_sealer
+from kit.config import ConfigError
+from outbox import endpoints
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+MERCHANT_ID = "mer_demo"
+KEY_ID = "key_test_abc123"
+SECRET = "secret_test_xyz789"  # noqa: S105 - public, and refused outside of test mode
+WEBHOOK_SECRET = "whsec_test_abc123"  # noqa: S105
+ORDER_IDS = ("order_test_123", "order_123")
+AMOUNT = 50000
+
+
+async def seed(database_url: str, config: Config) -> None:
+    """Make the demo merchant, as often as one likes.
+
+    Raises:
+        ConfigError: outside of test mode: its credentials are public.
+    """
+    if not config.test_mode:
+        raise ConfigError("the demo merchant has public credentials: it is made with TEST_MODE=true only")
+    sealer = make_sealer(config)
+    bucket = bucket_of(MERCHANT_ID)
+    async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
+        await add_merchant(conn, "Ledgate Demo", merchant_id=MERCHANT_ID)
+        await add_key(conn, MERCHANT_ID, key_id=KEY_ID, secret=SECRET)
+        await endpoints.save_default(
+            conn,
+            sealer,
+            bucket=bucket,
+            merchant_id=MERCHANT_ID,
+            url=f"http://localhost:{config.test_merchant_port}/webhook",
+            secret=WEBHOOK_SECRET,
+        )
+        for order_id in ORDER_IDS:
+            await conn.execute(
+                "INSERT INTO orders (bucket, merchant_id, id, amount, currency, reusable, created_at, updated_at)"
+                " VALUES (%s, %s, %s, %s, 'INR', true, statement_timestamp(), statement_timestamp())"
+                " ON CONFLICT DO NOTHING",
+                [bucket, MERCHANT_ID, order_id, AMOUNT],
+            )

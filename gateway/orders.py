@@ -1,0 +1,154 @@
+"""Orders: what is to be paid."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from psycopg.rows import dict_row
+
+from gateway import idempotency, notes
+from gateway.errors import BadRequestError, NotFoundError
+from gateway.idempotency import Answer
+from gateway.merchants import SQL
+from gateway.money import CURRENCIES, Amount, Currency
+from kit import ids
+
+if TYPE_CHECKING:
+    from gateway.merchants import Merchant
+    from kit.db import Connection
+    from kit.seal import Sealer
+
+ID_PATTERN = "^[A-Za-z0-9_.-]{1,64}$"
+OrderId = Annotated[str, Meta(pattern=ID_PATTERN, description="Ours, or your own reference", examples=["order_123"])]
+OrderStatus = Literal["created", "attempted", "paid"]
+
+
+class CreateOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to open."""
+
+    amount: Amount
+    currency: Currency
+    receipt: Annotated[str, Meta(max_length=40)] | None = None
+    notes: notes.Notes | None = None
+    reusable: bool = False
+    """May be paid many times: donations, demos."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the API and `order.paid` show it. Amounts in minor units, times in UTC."""
+
+    id: str
+    amount: int
+    amount_paid: int
+    amount_due: int
+    currency: str
+    receipt: str | None
+    notes: dict[str, str]
+    reusable: bool
+    status: OrderStatus
+    attempts: int
+    """Payments that came to an end, successful or failed."""
+    created_at: datetime
+
+
+class OrderPage(msgspec.Struct, frozen=True):
+    """A page of orders, newest first."""
+
+    data: list[Order]
+    limit: int
+    offset: int
+    has_more: bool
+
+
+def check_currency(currency: str | None) -> None:
+    """Raises `BadRequestError` for a code that ISO 4217 does not list."""
+    if currency is not None and currency not in CURRENCIES:
+        raise BadRequestError(f"currency {currency} is not known", field="currency", reason="currency_unknown")
+
+
+async def create(conn: Connection, merchant: Merchant, request: CreateOrder, *, key: str | None, sealer: Sealer) -> Answer:
+    """Open an order: one statement, one commit. `conn` autocommits.
+
+    Raises:
+        BadRequestError: an unknown currency, NUL characters.
+        IdempotencyKeyReusedError: the key belongs to another request.
+    """
+    check_currency(request.currency)
+    notes.refuse_nul(request.receipt, "receipt")
+    notes.refuse_nul_in_notes(request.notes)
+    now = datetime.now(UTC)
+    order = Order(
+        id=ids.new("order"),
+        amount=request.amount,
+        amount_paid=0,
+        amount_due=request.amount,
+        currency=request.currency,
+        receipt=request.receipt,
+        notes=notes.in_javascript_order(request.notes or {}),
+        reusable=request.reusable,
+        status="created",
+        attempts=0,
+        created_at=now,
+    )
+    understood, request_hash = idempotency.fingerprint(sealer, "/orders", request)
+    item = {
+        "n": 0,
+        "bucket": merchant.bucket,
+        "merchant_id": merchant.merchant_id,
+        "id": order.id,
+        "amount": order.amount,
+        "currency": order.currency,
+        "receipt": order.receipt,
+        "notes": notes.encode(request.notes),
+        "reusable": order.reusable,
+        "created_at": now,
+        "idempotency_key": key,
+        "request_hash": request_hash,
+        "body": msgspec.json.encode(order).decode(),
+    }
+    cursor = await conn.execute(SQL["create_orders"], {"batch": msgspec.json.encode([item]).decode()})
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - the statement answers each request
+    _, verdict, body, status, stored_hash = row
+    if verdict == "raced" and key is not None:
+        found = await idempotency.read_answer(conn, merchant, key)
+        assert found is not None  # noqa: S101 - we waited for that very row
+        stored_hash, status, body = found
+    if verdict == "created":
+        return Answer(status, body.encode())
+    return idempotency.replay(sealer, understood, stored_hash, status, body)
+
+
+async def get(conn: Connection, merchant: Merchant, order_id: str) -> Order:
+    """Read one order.
+
+    Raises:
+        NotFoundError: there is none, or it is another merchant's.
+    """
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["get_order"], _scope(merchant) | {"id": order_id})
+        row = await cursor.fetchone()
+    if row is None:
+        raise NotFoundError(f"order {order_id} does not exist")
+    return from_row(row)
+
+
+async def page(conn: Connection, merchant: Merchant, *, limit: int, offset: int) -> OrderPage:
+    """Read a page, newest first; one row more than asked tells whether there are more."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["list_orders"], _scope(merchant) | {"limit": limit + 1, "offset": offset})
+        rows = await cursor.fetchall()
+    return OrderPage([from_row(row) for row in rows[:limit]], limit, offset, has_more=len(rows) > limit)
+
+
+def from_row(row: dict[str, Any]) -> Order:
+    """A row of the `orders` queries as it is shown; a reusable order stays due in full."""
+    due = row["amount"] if row["reusable"] else row["amount"] - row["amount_paid"]
+    return msgspec.convert(row | {"amount_due": due, "notes": msgspec.json.decode(row["notes"])}, Order)
+
+
+def _scope(merchant: Merchant) -> dict[str, Any]:
+    return {"bucket": merchant.bucket, "merchant_id": merchant.merchant_id}

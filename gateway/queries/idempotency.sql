@@ -1,0 +1,40 @@
+-- fragment: prior_answers
+-- The stored answers of keys that are known. Reads a CTE `request (n, bucket, merchant_id, idempotency_key, created_at)`.
+prior AS (
+    SELECT r.n, k.request_hash AS stored_hash, k.status AS stored_status, k.body AS stored_body
+    FROM request r
+    JOIN idempotency_keys k ON k.bucket = r.bucket AND k.merchant_id = r.merchant_id AND k.key = r.idempotency_key
+        AND k.created_at > r.created_at - interval '24 hours'
+)
+
+-- fragment: claim_keys
+-- Store the answer under its key, in the statement of the effect. A concurrent duplicate waits here on the unique
+-- index until the first one has committed, and then gets no row. An expired key is taken over in place.
+-- Reads a CTE `answer (bucket, merchant_id, idempotency_key, request_hash, status, body, created_at)`; sorted, so that
+-- two batches cannot wait for each other's keys crosswise.
+claimed AS (
+    INSERT INTO idempotency_keys AS k (bucket, merchant_id, key, request_hash, status, body, created_at)
+    SELECT bucket, merchant_id, idempotency_key, request_hash, status, body, created_at
+    FROM answer
+    WHERE idempotency_key IS NOT NULL
+    ORDER BY bucket, merchant_id, idempotency_key
+    ON CONFLICT (bucket, merchant_id, key) DO UPDATE
+        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, body = EXCLUDED.body,
+            created_at = EXCLUDED.created_at
+        WHERE k.created_at <= EXCLUDED.created_at - interval '24 hours'
+    RETURNING bucket, merchant_id, key
+)
+
+-- name: read_answer
+-- The rare second statement: a concurrent duplicate waited for a row that its own snapshot could not see.
+SELECT request_hash, status, body
+FROM idempotency_keys
+WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND key = %(key)s;
+
+-- name: forget_expired_keys
+-- Keys past 24 hours may be used anew already; this takes their rows away, a bounded number at a time.
+DELETE FROM idempotency_keys
+WHERE (bucket, merchant_id, key) IN (
+    SELECT bucket, merchant_id, key FROM idempotency_keys
+    WHERE bucket = ANY(%(buckets)s::smallint[]) AND created_at < statement_timestamp() - interval '25 hours'
+    LIMIT %(limit)s);

@@ -1,0 +1,71 @@
+-- name: load_deliveries
+-- What an attempt needs: the event's bytes and the endpoint as it is now.
+SELECT w.n, v.body, e.url, e.sealed_secret,
+       CASE WHEN e.previous_secret_expires_at > statement_timestamp() THEN e.sealed_previous_secret END
+           AS sealed_previous_secret,
+       e.retry_schedule, coalesce(e.enabled, false) AS enabled
+FROM json_to_recordset(%(batch)s::json)
+    AS w (n int, bucket smallint, merchant_id text, event_id text, endpoint_id text)
+LEFT JOIN events v ON v.bucket = w.bucket AND v.merchant_id = w.merchant_id AND v.id = w.event_id
+LEFT JOIN endpoints e ON e.bucket = w.bucket AND e.merchant_id = w.merchant_id AND e.id = w.endpoint_id;
+
+-- name: settle_deliveries
+-- Write down what became of attempts: an ended delivery moves from the outbox to the history, one that goes on gets
+-- its next time; a receiver that answered 410 gets nothing more. All of it only under the lease it was done with.
+-- The commit does not wait for the disk: what a crash forgets is sent again, with the same webhook-id.
+WITH outcome AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(batch)s::json) AS r (
+        n int, bucket smallint, merchant_id text, work_id text, claims int, status text, delay float8, attempt smallint,
+        started_at timestamptz, duration_ms int, request_headers text, response_code smallint, response_headers text,
+        response_body text, error text, disable text, endpoint_id text)
+),
+ended AS (
+    DELETE FROM outbox o
+    USING outcome i
+    WHERE i.status <> 'retry' AND o.bucket = i.bucket AND o.merchant_id = i.merchant_id AND o.id = i.work_id
+        AND o.claims = i.claims AND o.leased_by = %(dispatcher)s
+    RETURNING i.n, i.status, o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.subject_id, o.endpoint_id,
+              CASE WHEN i.started_at IS NULL THEN o.attempts ELSE i.attempt END AS attempts, o.claims, o.created_at,
+              coalesce(i.started_at, o.last_attempt_at) AS last_attempt_at,
+              CASE WHEN i.started_at IS NULL THEN o.response_code ELSE i.response_code END AS response_code
+),
+rescheduled AS (
+    UPDATE outbox o
+    SET attempts = i.attempt, leased_by = NULL, last_attempt_at = i.started_at, response_code = i.response_code,
+        next_retry_at = statement_timestamp() + i.delay * interval '1 second'
+    FROM outcome i
+    WHERE i.status = 'retry' AND o.bucket = i.bucket AND o.merchant_id = i.merchant_id AND o.id = i.work_id
+        AND o.claims = i.claims AND o.leased_by = %(dispatcher)s
+    RETURNING i.n
+),
+archived AS (
+    INSERT INTO deliveries (bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, status, attempts,
+                            claims, response_code, created_at, last_attempt_at, finished_at)
+    SELECT bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, status, attempts,
+           claims, response_code, created_at, last_attempt_at, statement_timestamp()
+    FROM ended
+),
+settled AS (
+    SELECT n FROM ended UNION ALL SELECT n FROM rescheduled
+),
+recorded AS (
+    INSERT INTO delivery_attempts (bucket, merchant_id, delivery_id, claim, attempt, started_at, duration_ms,
+                                   request_headers, response_code, response_headers, response_body, error)
+    SELECT i.bucket, i.merchant_id, i.work_id, i.claims, i.attempt, i.started_at, i.duration_ms,
+           i.request_headers, i.response_code, i.response_headers, decode(i.response_body, 'base64'), i.error
+    FROM settled s JOIN outcome i ON i.n = s.n
+    WHERE i.started_at IS NOT NULL
+),
+disabled AS (
+    UPDATE endpoints e
+    SET enabled = false, disabled_reason = i.disable, version = e.version + 1, updated_at = statement_timestamp()
+    FROM (SELECT DISTINCT ON (o.bucket, o.merchant_id, o.endpoint_id) o.*
+          FROM settled s JOIN outcome o ON o.n = s.n WHERE o.disable IS NOT NULL
+          ORDER BY o.bucket, o.merchant_id, o.endpoint_id) i
+    WHERE e.bucket = i.bucket AND e.merchant_id = i.merchant_id AND e.id = i.endpoint_id AND e.enabled
+),
+finished AS (
+    SELECT status = 'failed' AS failed FROM ended
+),
+{{outbox.tally_work}}
+SELECT n, set_config('synchronous_commit', 'off', true) FROM settled;

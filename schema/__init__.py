@@ -1,0 +1,1 @@
+"""The data model: migrations with their way back, and the partitions of the histories."""

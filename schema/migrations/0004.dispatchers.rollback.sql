@@ -1,0 +1,2 @@
+DROP TABLE work_tally;
+DROP TABLE dispatchers;

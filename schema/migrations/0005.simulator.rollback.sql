@@ -1,0 +1,3 @@
+DROP TABLE simulator.movements;
+DROP TABLE simulator.charges;
+DROP SCHEMA simulator;

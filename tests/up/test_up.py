@@ -1,0 +1,410 @@
+"""`ledgate up`, as a newcomer meets it: one command, one screen, a verified webhook, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from kit import embedded
+from kit.children import alive, descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LEDGATE = str(Path(sys.executable).with_name("ledgate"))
+UP = "Ctrl-C stops everything"
+KEYS = {"X-Api-Key": "key_test_abc123", "X-Api-Secret": "secret_test_xyz789"}
+PATIENCE = 90.0  # seconds; bounds, not expectations
+
+
+def until(condition: Callable[[], object], what: Callable[[], str], *, seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come to pass:\n{what()}"
+        time.sleep(0.02)
+
+
+class Run:
+    """One `ledgate` command in a process of its own."""
+
+    def __init__(self, folder: Path, ports: tuple[int, int], *args: str, **settings: str) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.said = ""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("LEDGATE_", "TEST_", "WEBHOOK_")) and name not in {"DATABASE_URL", "PORT"}
+        }
+        self.process = subprocess.Popen(
+            [LEDGATE, *args],
+            cwd=folder,
+            env={
+                **clean,
+                "LEDGATE_DATA_DIR": str(folder / "data"),
+                "PORT": str(ports[0]),
+                "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
+                "TEST_PROCESSING_DELAY": "50",
+                "COLUMNS": "80",
+                **settings,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.said += line.decode()
+
+    def until_said(self, text: str) -> None:
+        until(lambda: text in self.said or self.process.poll() is not None, lambda: self.said)
+        assert text in self.said, self.said
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended and everything it said is read."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        self.process.stdout.close()
+        return code
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.ended()
+
+    def everybody(self) -> list[int]:
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def child(self, module: str) -> int:
+        """The pid of the direct child that runs `module`."""
+        for pid in descendants(self.process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if command[1:3] == [b"-m", module.encode()]:
+                return pid
+        raise AssertionError(f"no {module} among the children")
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.ports[0]}{path}", headers=KEYS, trust_env=False)
+
+    @property
+    def payment_id(self) -> str:
+        found = re.search(r"payment (pay_\w+) accepted", self.said)
+        assert found, self.said
+        return found[1]
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+def make_folder() -> Path:
+    """A folder that every user may enter; pytest's own are private, which would have root move the data."""
+    path = Path(tempfile.mkdtemp(prefix="ledgate-up-"))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = make_folder()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    return free_ports()
+
+
+@pytest.fixture
+def run(folder: Path, ports: tuple[int, int]) -> Iterator[Callable[..., Run]]:
+    """Run commands that are gone after the test, with all that they started."""
+    runs: list[Run] = []
+
+    def _run(*args: str, **settings: str) -> Run:
+        runs.append(Run(folder, ports, *args, **settings))
+        return runs[-1]
+
+    yield _run
+    for one in runs:
+        left = one.everybody()
+        one.process.kill()
+        one.ended()
+        until(lambda left=left: not any(map(alive, left)), lambda left=left: f"left behind: {left}")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Run]:
+    """One Ledgate that runs while several tests look at it."""
+    path = make_folder()
+    one = Run(path, free_ports(), "up")
+    try:
+        one.until_said(UP)
+        yield one
+    finally:
+        one.interrupt()
+        shutil.rmtree(path)
+
+
+def test_a_first_payment_reaches_its_merchant_before_anything_is_asked_of_the_newcomer(stack):
+    received = httpx.get(
+        f"http://127.0.0.1:{stack.ports[1]}/received",
+        params={"payment_id": stack.payment_id},
+        trust_env=False,
+    ).json()
+
+    assert stack.get(f"/api/v1/payments/{stack.payment_id}").json()["status"] == "success"
+    assert {arrival["event"] for arrival in received["data"] if arrival["verified"]} >= {
+        "payment.created",
+        "payment.pending",
+        "payment.success",
+    }
+    assert re.search(r"3 webhooks received and verified: created, pending, success +\d+ ms", stack.said)
+
+
+def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_columns(stack):
+    screen = stack.said[: stack.said.index(UP)]
+
+    for fact in (
+        f"http://localhost:{stack.ports[0]}/api/v1",
+        f"http://localhost:{stack.ports[0]}/docs",
+        f"http://localhost:{stack.ports[1]}/received",
+        "key_test_abc123",
+        "secret_test_xyz789",
+        "whsec_test_abc123",
+        "postgresql://ledgate@127.0.0.1:",
+        "make clean-data",
+    ):
+        assert fact in screen
+    assert max(map(len, screen.splitlines())) <= 80
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", stack.said)
+
+
+def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):
+    if shutil.which("curl") is None:
+        pytest.skip("no curl here")
+    command = re.search(r"^curl .*(?:\\\n.*)+", stack.said, re.MULTILINE)[0]
+
+    answers = [
+        subprocess.run(
+            ["sh", "-c", f"{command} -s --noproxy '*'"], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+
+    assert '"status":"pending"' in answers[0]
+    assert answers[0] == answers[1]
+
+
+def test_demo_makes_a_payment_against_what_runs(stack):
+    demo = Run(stack.folder, stack.ports, "demo")
+
+    assert demo.ended() == 0, demo.said
+    assert "3 webhooks received and verified: created, pending, success" in demo.said
+    assert demo.payment_id != stack.payment_id
+
+
+def test_a_second_start_is_refused_and_says_where_the_first_one_is(stack):
+    second = Run(stack.folder, free_ports(), "up")
+
+    assert second.ended() == 1
+    assert f"already running, as process {stack.process.pid}" in second.said
+    assert f"http://localhost:{stack.ports[0]}" in second.said
+    assert stack.get("/health/ready").status_code == 200
+
+
+def test_what_runs_is_not_reset(stack):
+    reset = Run(stack.folder, stack.ports, "reset", "--yes")
+
+    assert reset.ended() == 1
+    assert "already running" in reset.said
+    assert stack.get(f"/api/v1/payments/{stack.payment_id}").status_code == 200
+
+
+def test_a_database_that_does_not_exist_is_named_without_the_password(stack):
+    port = re.search(r"ledgate@127\.0\.0\.1:(\d+)/", stack.said)[1]
+    url = f"postgresql://ledgate:h1dden@127.0.0.1:{port}/nowhere"
+
+    migrate = Run(stack.folder, stack.ports, "migrate", DATABASE_URL=url)
+
+    assert migrate.ended() == 1
+    assert f"host 127.0.0.1, port {port}, database nowhere" in migrate.said
+    assert "h1dden" not in migrate.said
+
+
+def test_ctrl_c_stops_everything_and_the_data_stays_for_the_next_run(run, folder):
+    first = run("up")
+    first.until_said(UP)
+    everybody = first.everybody()
+
+    assert first.interrupt() == 0, first.said
+    assert not any(map(alive, everybody))
+    order = [
+        first.said.index(f"{name} stopped") for name in ("dispatcher", "API", "test merchant", "PostgreSQL")
+    ]
+    assert order == sorted(order)
+
+    second = run("up")
+    second.until_said(UP)
+    assert second.get(f"/api/v1/payments/{first.payment_id}").json()["status"] == "success"
+    assert second.interrupt() == 0, second.said
+
+    reset = run("reset", "--yes")
+    assert reset.ended() == 0, reset.said
+    assert not (folder / "data" / "postgres").exists()
+
+
+def test_sigterm_stops_it_as_well_even_while_it_is_starting(run):
+    starting = run("up")
+    until(lambda: len(starting.everybody()) > 1, lambda: starting.said)
+    everybody = starting.everybody()
+
+    starting.process.terminate()
+
+    assert starting.ended() == 0, starting.said
+    assert not any(map(alive, everybody))
+    assert "Traceback" not in starting.said
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_hangs(run):
+    up = run("up")
+    up.until_said(UP)
+    everybody = up.everybody()
+    os.kill(up.child("dispatcher"), signal.SIGSTOP)
+
+    up.process.send_signal(signal.SIGINT)
+    up.until_said("Stopping")
+    until(lambda: up.process.poll() is not None or not up.process.send_signal(signal.SIGINT), lambda: up.said)
+
+    assert up.ended() == 130
+    until(lambda: not any(map(alive, everybody)), lambda: up.said)
+
+
+def test_a_kill_leaves_no_process_and_the_next_start_works_at_once(run):
+    killed = run("up")
+    killed.until_said(UP)
+    everybody = killed.everybody()
+
+    killed.process.kill()
+    killed.process.wait(PATIENCE)
+    again = run("up")
+    again.until_said(UP)
+
+    until(lambda: not any(map(alive, everybody)), lambda: f"left behind: {everybody}")
+    assert again.get(f"/api/v1/payments/{killed.payment_id}").json()["status"] == "success"
+
+
+def test_a_process_that_dies_takes_everything_down_and_is_named(run):
+    up = run("up")
+    up.until_said(UP)
+    everybody = up.everybody()
+
+    os.kill(up.child("dispatcher"), signal.SIGKILL)
+
+    assert up.ended() == 1
+    assert "The dispatcher ended unexpectedly, with signal SIGKILL. Its last lines:" in up.said
+    assert not any(map(alive, everybody))
+
+
+@pytest.mark.parametrize(("index", "variable"), [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT")])
+def test_a_taken_port_is_refused_before_anything_is_started(run, folder, ports, index, variable):
+    with socket.create_server(("127.0.0.1", ports[index])):
+        up = run("up")
+        code = up.ended()
+
+    assert code == 1
+    assert f"Port {ports[index]}" in up.said
+    assert f"by process {os.getpid()}" in up.said
+    assert re.search(rf"{variable}=\d+ make run", up.said)
+    assert not (folder / "data" / "postgres").exists()
+
+
+def test_a_database_that_is_away_is_waited_for_with_one_message(run, folder, ports):
+    url = f"postgresql://shop:h1dden@127.0.0.1:{ports[0]}/shop"
+
+    up = run("up", DATABASE_URL=url)
+    up.until_said("Waiting for the database")
+    code = up.interrupt()
+
+    assert code == 0
+    assert up.said.count("Waiting") == 1
+    assert f"host 127.0.0.1, port {ports[0]}, database shop" in up.said
+    assert "h1dden" not in up.said
+
+
+def test_a_database_that_stays_away_is_named_with_what_to_do(run, ports):
+    url = f"postgresql://shop:h1dden@127.0.0.1:{ports[0]}/shop"
+
+    migrate = run("migrate", "--wait", "0.3", DATABASE_URL=url)
+
+    assert migrate.ended() == 1
+    assert f"(host 127.0.0.1, port {ports[0]}, database shop) did not answer within" in migrate.said
+    assert "DATABASE_URL" in migrate.said
+    assert "h1dden" not in migrate.said
+
+
+def test_a_database_of_ones_own_is_used_instead(run, folder):
+    with embedded.Server.start(folder / "own", settings={"shared_buffers": "32MB"}) as server:
+        migrate = run("migrate", DATABASE_URL=server.url)
+        assert migrate.ended() == 0, migrate.said
+        assert "applied 0001" in migrate.said
+
+        up = run("up", DATABASE_URL=server.url)
+        up.until_said(UP)
+
+        assert up.get(f"/api/v1/payments/{up.payment_id}").json()["status"] == "success"
+        assert up.interrupt() == 0, up.said
+        assert server.running
+    assert not (folder / "data" / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"PORT": "eighty"}, "PORT"),
+        ({"LEDGATE_TYPO": "1"}, "LEDGATE_TYPO"),
+        ({"DATABASE_URL": "postgresql://shop:h1dden@a@b:5432/shop"}, "DATABASE_URL"),
+        ({"TEST_MODE": "false"}, "LEDGATE_SECRET_KEYS"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(run, settings, named):
+    up = run("up", **settings)
+
+    assert up.ended() == 2
+    assert re.fullmatch(rf"\s*ledgate: .*{named}.*\n", up.said), up.said
+    assert "h1dden" not in up.said
+
+
+def test_demo_says_what_to_start_when_nothing_runs(run):
+    demo = run("demo")
+
+    assert demo.ended() == 1
+    assert "make run" in demo.said
+    assert "Traceback" not in demo.said
+
+
+def test_reset_asks_before_it_removes(run, folder):
+    (folder / "data").mkdir()
+
+    reset = run("reset")
+
+    assert reset.ended() == 2
+    assert "ledgate reset --yes" in reset.said
