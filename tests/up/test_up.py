@@ -1,4 +1,4 @@
-"""`ledgate up`, as a newcomer meets it: one command, one screen, a verified webhook, and nothing left behind."""
+"""`ledgate up`, as a newcomer meets it: one command, one screen, a verified webhook, nothing left behind."""
 
 from __future__ import annotations
 

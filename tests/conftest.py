@@ -1,0 +1,84 @@
+"""One server for the run, one template database, a fresh copy for each test that asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from gateway import demo
+from gateway.config import Config, load
+from tests.support.server import drop, find_server, fresh_database, make_template
+
+_stack = contextlib.ExitStack()
+# Workers of pytest-xdist inherit these from the process that started the server.
+_URL, _TEMPLATE, _TOLD = "TEST_SERVER_URL", "TEST_SERVER_TEMPLATE", "TEST_SERVER_TOLD"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    source = _stack.enter_context(find_server())
+    template = make_template(source.url)
+    _stack.callback(drop, source.url, template)
+    os.environ |= {_URL: source.url, _TEMPLATE: template, _TOLD: source.told}
+
+
+def pytest_report_header() -> str:
+    return f"database: {os.environ.get(_TOLD, 'none')}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _stack.close()
+
+
+@pytest.fixture
+def server_url() -> str:
+    """A superuser's URL of the run's server."""
+    return os.environ[_URL]
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    with fresh_database(server_url, os.environ[_TEMPLATE]) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(server_url: str) -> Iterator[str]:
+    """A fresh database without a schema."""
+    with fresh_database(server_url, "template1") as url:
+        yield url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A look into the fresh database: autocommit, rows as dicts."""
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as made:
+        yield made
+
+
+@pytest.fixture
+def config(database_url: str) -> Config:
+    """Settings of test mode on the fresh database."""
+    return load(
+        {
+            "DATABASE_URL": database_url,
+            "TEST_MODE": "true",
+            "TEST_PROCESSING_DELAY": "20",
+            "WEBHOOK_RETRY_INTERVALS_TEST": "true",
+        }
+    )
+
+
+@pytest.fixture
+async def demo_merchant(config: Config) -> AsyncIterator[str]:
+    """The demo merchant of the quick start, in the fresh database; its id."""
+    await demo.seed(config.database_url, config)
+    yield demo.MERCHANT_ID
