@@ -27,9 +27,7 @@ async def serve(dispatcher: Dispatcher) -> None:
 def main() -> None:
     """Read the settings and run."""
     try:
-        config = settings.load(dict(os.environ))
-        if not config.database_url:
-            raise ConfigError("setting DATABASE_URL: needed; a libpq URL such as postgresql://user@host/ledgate")
+        config = settings.load_service(dict(os.environ))
         make_sealer(config)
     except ConfigError as error:
         sys.exit(f"ledgate dispatcher: {error}")

@@ -8,7 +8,7 @@ import os
 import socket
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
@@ -136,10 +136,10 @@ class Dispatcher:
             if isinstance(result, Exception):
                 raise result
 
-    async def _drain(self, deliver: Lane[object], process: Lane[object], database: Database) -> None:  # type: ignore[type-var]
+    async def _drain(self, deliver: Lane[Any], process: Lane[Any], database: Database) -> None:
         log.info("dispatcher.draining", in_flight=len(deliver.in_flight) + len(process.in_flight))
         within = self._config.drain
-        given_back: list[int | BaseException] = await asyncio.gather(
+        given_back = await asyncio.gather(
             deliver.stop(within=within), process.stop(within=within), return_exceptions=True
         )
         with contextlib.suppress(*AWAY):
@@ -151,7 +151,7 @@ class Dispatcher:
         released = sum(result for result in given_back if isinstance(result, int))
         log.info("dispatcher.stopped", released=released, delivered=deliver.settled, processed=process.settled)
 
-    async def _beat(self, database: Database, deliver: Lane[object], process: Lane[object]) -> None:  # type: ignore[type-var]
+    async def _beat(self, database: Database, deliver: Lane[Any], process: Lane[Any]) -> None:
         while True:
             with contextlib.suppress(*AWAY):
                 async with database.connection() as conn:

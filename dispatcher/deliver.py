@@ -96,7 +96,12 @@ class Deliver:
         return self._decide(work, job, answer, started_at, headers)
 
     def _decide(
-        self, work: Work, job: Job, answer: Answered | Unreachable, started_at: datetime, headers: dict[str, str]
+        self,
+        work: Work,
+        job: Job,
+        answer: Answered | Unreachable,
+        started_at: datetime,
+        headers: dict[str, str],
     ) -> Outcome:
         """Only 2xx is success; 410 ends the endpoint; everything else follows the schedule."""
         number = work.attempts + 1
@@ -106,16 +111,18 @@ class Deliver:
             duration_ms=round(answer.duration * 1000),
             request_headers=msgspec.json.encode(headers).decode(),
         )
-        disable, retry_after = None, None
+        disable: str | None = None
+        retry_after: float | None = None
         match answer:
-            case Answered(status, kept, text, retry_after):
+            case Answered(status, kept, text, asked):
+                retry_after = asked
                 attempt = msgspec.structs.replace(
                     attempt,
                     response_code=status,
                     response_headers=msgspec.json.encode(kept).decode(),
                     response_body=text,
                 )
-                delivered = 200 <= status < 300  # noqa: PLR2004
+                delivered = 200 <= status < 300
                 if status == _GONE:
                     disable = "the receiver answered 410 Gone"
             case Unreachable(error):
@@ -126,7 +133,7 @@ class Deliver:
             delay = schedule.next_delay(
                 job.retry_schedule or self._schedule,
                 number,
-                roll=random.random(),  # noqa: S311 - jitter
+                roll=random.random(),
                 jitter=self._jitter,
                 retry_after=retry_after,
             )
@@ -152,7 +159,7 @@ class Deliver:
 
     def _signing_secrets(self, work: Work, job: Job) -> list[str]:
         sealed = [value for value in (job.sealed_secret, job.sealed_previous_secret) if value is not None]
-        if len(self._secrets) > 10_000:  # noqa: PLR2004 - a bound, not a policy
+        if len(self._secrets) > 10_000:
             self._secrets.clear()
         for value in sealed:
             if value not in self._secrets:

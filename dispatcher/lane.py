@@ -34,10 +34,12 @@ class Settled(Protocol):
     """An outcome knows its work."""
 
     @property
-    def work(self) -> Work: ...
+    def work(self) -> Work:
+        """What was claimed."""
+        ...
 
 
-O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
+O = TypeVar("O", bound=Settled)
 
 
 class Worker(Protocol[O]):
@@ -103,7 +105,7 @@ class Lane(Generic[O]):
             if claimed >= self._claim_size // 2 and self._room() > 0:
                 continue
             pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
-            await self._rest(pause * random.uniform(0.8, 1.2))  # noqa: S311 - keeps replicas apart
+            await self._rest(pause * random.uniform(0.8, 1.2))
 
     async def run_once(self) -> int:
         """Claim what is due and there is room for, and start it. Returns how many were claimed."""
@@ -168,7 +170,7 @@ class Lane(Generic[O]):
         return len(rest)
 
     def _look_at(self) -> dict[int, datetime]:
-        """Buckets and floors of the next claim: favourites; all others when idle; all, from the beginning, now and then."""
+        """Buckets and floors of the next claim: favourites, the others too when idle, all from zero now and then."""
         now = time.monotonic()
         if now - self._swept >= _SWEEP:
             self._swept = self._helped = now

@@ -12,7 +12,7 @@ from gateway import processing
 from gateway.processing import ORDER_ALREADY_PAID, Busy, Over, Ready, Result, TooLate
 from gateway.processors import Declined, ProcessorUnreachableError
 from outbox import work as outbox_work
-from outbox.work import Work  # noqa: TC001 - msgspec reads the annotations
+from outbox.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

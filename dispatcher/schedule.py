@@ -17,7 +17,12 @@ _PROCESSOR_STEPS = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 
 
 def next_delay(
-    schedule: Sequence[int], attempt: int, *, roll: float, jitter: float = JITTER, retry_after: float | None = None
+    schedule: Sequence[int],
+    attempt: int,
+    *,
+    roll: float,
+    jitter: float = JITTER,
+    retry_after: float | None = None,
 ) -> float | None:
     """Seconds until the next attempt, or None when the schedule is exhausted.
 

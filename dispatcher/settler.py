@@ -100,7 +100,7 @@ class Settler(Generic[T]):
                 self._waiting.append(one)
                 self._some.set()
             except psycopg.Error as refused:
-                log.error(
+                log.error(  # noqa: TRY400 - the message may hold a row
                     "outcome.refused",
                     sqlstate=refused.sqlstate,
                     constraint=refused.diag.constraint_name,

@@ -21,7 +21,7 @@ _GRACE = 15  # seconds that a worker gets to finish its requests
 
 def make_app() -> object:
     """Called in each worker process, from its environment."""
-    from gateway.api.app import make_app as make  # noqa: PLC0415 - the parent process needs none of it
+    from gateway.api.app import make_app as make
 
     die_with_parent()  # a killed parent must not leave a worker that holds the port
     config = settings.load(dict(os.environ))
@@ -32,9 +32,7 @@ def make_app() -> object:
 def main() -> None:
     """Run until SIGTERM: then finish the requests, take no new ones."""
     try:
-        config = settings.load(dict(os.environ))
-        if not config.database_url:
-            raise ConfigError("setting DATABASE_URL: needed; a libpq URL such as postgresql://user@host/ledgate")
+        config = settings.load_service(dict(os.environ))
         make_sealer(config)
     except ConfigError as error:
         sys.exit(f"ledgate api: {error}")

@@ -64,6 +64,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
 
 
+def load_service(environ: dict[str, str]) -> Config:
+    """Read the settings of a process that needs the database and the sealing keys.
+
+    Raises:
+        ConfigError: what is unknown, wrong or missing.
+    """
+    config = load(environ)
+    if not config.database_url:
+        raise kit_config.ConfigError("setting DATABASE_URL: needed; a libpq URL such as postgresql://user@host/ledgate")
+    return config
+
+
 def load(environ: dict[str, str]) -> Config:
     """Read the settings; `ConfigError` names what is unknown or wrong."""
     return kit_config.load(Config, environ, prefix=PREFIX)

@@ -19,7 +19,12 @@ class LedgateError(Exception):
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The error as JSON shows it; absent parts are left out."""
-        error = {"code": self.code, "description": self.description, "field": self.field, "reason": self.reason}
+        error = {
+            "code": self.code,
+            "description": self.description,
+            "field": self.field,
+            "reason": self.reason,
+        }
         return {"error": {k: v for k, v in error.items() if v is not None} | {"request_id": request_id}}
 
 

@@ -113,7 +113,12 @@ async def add_key(
     """Make an API key and return it with its secret, which can not be read again."""
     key_id = key_id or ids.new("key")
     secret = secret or secrets.token_urlsafe(32)
-    values = {"id": key_id, "merchant_id": merchant_id, "secret_hash": hash_secret(secret), "scopes": list(scopes)}
+    values = {
+        "id": key_id,
+        "merchant_id": merchant_id,
+        "secret_hash": hash_secret(secret),
+        "scopes": list(scopes),
+    }
     await conn.execute(SQL["add_key"], values)
     return key_id, secret
 

@@ -36,7 +36,7 @@ def in_javascript_order(notes: dict[str, str]) -> dict[str, str]:
 
 
 def encode(notes: dict[str, str] | None) -> str:
-    """The notes as JSON text; msgspec writes strings exactly as `JSON.stringify` does (a test compares all of Unicode)."""
+    """The notes as JSON text; msgspec writes strings as `JSON.stringify` does (a test compares all of Unicode)."""
     return msgspec.json.encode(in_javascript_order(notes)).decode() if notes else "{}"
 
 

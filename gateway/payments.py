@@ -37,6 +37,13 @@ MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
 """From which status to which; the settling statement's compare-and-set holds the same."""
 
 _MAX_RACES = 5
+_REFUSALS = {
+    "order_paid": ("order_id", "the order has been paid"),
+    "amount_differs": ("amount", "amount is not the order's"),
+    "currency_differs": ("currency", "currency is not the order's"),
+    "currency_not_upi": ("currency", "UPI pays in INR only"),
+}
+"""Verdict of the statement -> the field to blame, and why."""
 
 
 class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,7 +205,9 @@ async def create_batch(conn: Connection, drafts: Sequence[Draft]) -> list[Verdic
     raise AssertionError
 
 
-async def create(conn: Connection, merchant: Merchant, request: CreatePayment, *, key: str | None, sealer: Sealer) -> Answer:
+async def create(
+    conn: Connection, merchant: Merchant, request: CreatePayment, *, key: str | None, sealer: Sealer
+) -> Answer:
     """Start a payment. `conn` autocommits.
 
     Raises:
@@ -210,7 +219,7 @@ async def create(conn: Connection, merchant: Merchant, request: CreatePayment, *
     (answer,) = await create_batch(conn, [one])
     if answer.verdict == "raced" and key is not None:
         found = await idempotency.read_answer(conn, merchant, key)
-        assert found is not None  # noqa: S101 - we waited for that very row
+        assert found is not None
         return idempotency.replay(sealer, one.understood, *found)
     return finish(answer, one, sealer)
 
@@ -223,27 +232,17 @@ def finish(answer: Verdict, one: Draft, sealer: Sealer) -> Answer:
     """
     if answer.verdict == "created" and answer.body is not None and answer.status is not None:
         return Answer(answer.status, answer.body.encode())
-    if answer.verdict == "replayed" and answer.body is not None and answer.status is not None and answer.stored_hash:
+    if answer.stored_hash and answer.body is not None and answer.status is not None:
         return idempotency.replay(sealer, one.understood, answer.stored_hash, answer.status, answer.body)
     raise _refusal(answer.verdict, one.item["order_id"])
 
 
 def _refusal(verdict: str, order_id: str) -> LedgateError:
-    refuse = BadRequestError
-    match verdict:
-        case "order_unknown":
-            return NotFoundError(
-                f"order {order_id} does not exist; send amount and currency to open it", field="order_id"
-            )
-        case "order_paid":
-            return refuse(f"order {order_id} has been paid", field="order_id", reason="order_paid")
-        case "amount_differs":
-            return refuse("amount is not the order's", field="amount", reason="amount_differs")
-        case "currency_differs":
-            return refuse("currency is not the order's", field="currency", reason="currency_differs")
-        case "currency_not_upi":
-            return refuse("UPI pays in INR only", field="currency", reason="currency_not_upi")
-    raise AssertionError(verdict)
+    if verdict == "order_unknown":
+        description = f"order {order_id} does not exist; send amount and currency to open it"
+        return NotFoundError(description, field="order_id")
+    field, description = _REFUSALS[verdict]
+    return BadRequestError(description, field=field, reason=verdict)
 
 
 async def get(conn: Connection, merchant: Merchant, payment_id: str) -> Payment:
@@ -273,9 +272,7 @@ def from_row(row: dict[str, Any], merchant: Merchant) -> Payment:
     """A row of the `payments` queries as it is shown."""
     link = None
     if row["status"] == "pending" and row["flow"] in ("intent", "qr"):
-        link = instruments.upi_link(
-            merchant_id=merchant.merchant_id, merchant_name=merchant.name, payment_id=row["id"]
-        )
+        link = instruments.upi_link(merchant_id=merchant.merchant_id, merchant_name=merchant.name, payment_id=row["id"])
         link += f"{row['amount'] // 100}.{row['amount'] % 100:02}"
     shown = {
         "deep_link": link,
@@ -322,7 +319,13 @@ def _cut(payment: Payment) -> tuple[str, str, str]:
 
 def _seal(sealer: Sealer, payment_id: str, card: Card) -> str:
     plain = msgspec.json.encode(
-        {"number": card.number, "month": card.expiry_month, "year": card.expiry_year, "cvv": card.cvv, "name": card.name}
+        {
+            "number": card.number,
+            "month": card.expiry_month,
+            "year": card.expiry_year,
+            "cvv": card.cvv,
+            "name": card.name,
+        }
     )
     return base64.b64encode(sealer.seal(plain, context=f"payment:{payment_id}")).decode()
 

@@ -26,9 +26,7 @@ def load(cls: type[S], environ: Mapping[str, str], *, prefix: str) -> S:
         ConfigError: an unknown variable with `prefix`, or a value that does not fit its field.
     """
     fields = {
-        field.encode_name: (
-            prefix + field.name.upper() if field.encode_name == field.name else field.encode_name
-        )
+        field.encode_name: (prefix + field.name.upper() if field.encode_name == field.name else field.encode_name)
         for field in msgspec.structs.fields(cls)
     }
     if unknown := sorted({name for name in environ if name.startswith(prefix)} - set(fields.values())):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
 import structlog
@@ -29,9 +29,7 @@ AWAY = (
 """What a database that is away, starting or overloaded looks like. Nothing half done: a statement is a transaction."""
 
 
-def make_pool(
-    url: str, *, name: str, size: int, statement_timeout: float, wait: float, options: str = ""
-) -> Pool:
+def make_pool(url: str, *, name: str, size: int, statement_timeout: float, wait: float, options: str = "") -> Pool:
     """A pool of autocommitting connections, not yet opened.
 
     Args:
@@ -102,7 +100,7 @@ class Database:
         async with self.connection() as conn, conn.transaction():
             yield conn
 
-    async def __aenter__(self) -> Database:
+    async def __aenter__(self) -> Self:
         await self.pool.open(wait=False)
         return self
 
@@ -141,4 +139,8 @@ def _first_line(error: BaseException) -> str:
 def describe(url: str) -> dict[str, Any]:
     """Host, port and database name of a connection string; never its password."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
-    return {"host": parts.get("host", "localhost"), "port": parts.get("port", 5432), "dbname": parts.get("dbname", "")}
+    return {
+        "host": parts.get("host", "localhost"),
+        "port": parts.get("port", 5432),
+        "dbname": parts.get("dbname", ""),
+    }

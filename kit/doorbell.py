@@ -49,7 +49,11 @@ async def listen(url: str, wake: Callable[[], None]) -> None:
     while True:
         with contextlib.suppress(*AWAY, psycopg.Error):
             async with await psycopg.AsyncConnection.connect(
-                url, autocommit=True, connect_timeout=5, application_name="ledgate-doorbell", keepalives_idle=10
+                url,
+                autocommit=True,
+                connect_timeout=5,
+                application_name="ledgate-doorbell",
+                keepalives_idle=10,
             ) as conn:
                 await conn.execute("LISTEN ledgate_work")
                 pause = 0.2

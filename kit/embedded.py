@@ -37,9 +37,7 @@ SETTINGS: dict[str, str] = {
 
 _LOG = "server.log"
 _LOG_LIMIT = 16 * 1024 * 1024  # bytes after which the next start begins a new log, keeping one old one
-_PORTS = range(
-    20_000, 32_000
-)  # below Linux's ephemeral ports, so no outgoing connection takes it in a restart
+_PORTS = range(20_000, 32_000)  # below Linux's ephemeral ports, so no outgoing connection takes it in a restart
 _PORT_TRIES = 20
 _POLL = 0.02  # seconds
 
@@ -61,9 +59,7 @@ class Server:
         self._log_start = 0
 
     @classmethod
-    def start(
-        cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, wait: float = 30.0
-    ) -> Server:
+    def start(cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, wait: float = 30.0) -> Server:
         """Start a server on `data_dir`, which is made first if it is not there, and wait until it takes work.
 
         It listens on a free port of 127.0.0.1, the same one from start to start where that is possible.

@@ -53,13 +53,11 @@ def settle(data_dir: Path) -> Home:
     Raises:
         EmbeddedError: no programs, or no user or place for them.
     """
-    intended = Path(os.path.abspath(data_dir)).resolve()  # noqa: PTH100 - resolve() alone trips over symlink loops
+    intended = Path(os.path.abspath(data_dir)).resolve()
     try:
         intended.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EmbeddedError(
-            f"Cannot make {intended.parent}: {error.strerror}. Choose another place."
-        ) from None
+        raise EmbeddedError(f"Cannot make {intended.parent}: {error.strerror}. Choose another place.") from None
     programs = _programs()
     if os.geteuid() != 0:
         return Home(programs, intended, None, _version(programs, None))
@@ -147,10 +145,7 @@ def _runs(account: Account, programs: Path) -> bool:
     return (
         _try(account, [programs / "initdb", "--version"])[0]
         and _try(account, [programs / "postgres", "--version"])[0]
-        and (
-            not share.is_dir()
-            or _try(account, ["/bin/sh", "-c", '[ -r "$1" ]', "sh", share / "postgres.bki"])[0]
-        )
+        and (not share.is_dir() or _try(account, ["/bin/sh", "-c", '[ -r "$1" ]', "sh", share / "postgres.bki"])[0])
     )
 
 

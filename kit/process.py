@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(sent: signal.Signals = signal.SIGKILL) -> None:
-    """Ask the kernel to send this process `sent` when its parent dies, however it dies. Linux only; elsewhere nothing."""
+    """Ask the kernel to send this process `sent` when its parent dies, however it dies. Linux only."""
     if sys.platform != "linux":
         return
     parent = os.getppid()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from importlib import resources
-from typing import TYPE_CHECKING, LiteralString, cast
+from typing import TYPE_CHECKING, LiteralString
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ def load(package: str) -> Mapping[str, LiteralString]:
         KeyError: a fragment that does not exist.
         ValueError: a name that is given twice, or a statement without its why-line.
     """
-    return {name: cast("LiteralString", _expand(text)) for name, text in _read(package, "name").items()}
+    return {name: _expand(text) for name, text in _read(package, "name").items()}
 
 
 def _expand(text: str) -> str:

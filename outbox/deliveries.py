@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from psycopg.rows import dict_row
 
 from outbox import SQL
-from outbox.work import Work  # noqa: TC001 - msgspec reads the annotations
+from outbox.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 async def load(conn: Connection, works: Sequence[Work]) -> list[Job]:
     """Read the jobs of claimed deliveries, in their order."""
     batch = [
-        {"n": n, "bucket": w.bucket, "merchant_id": w.merchant_id, "event_id": w.event_id, "endpoint_id": w.endpoint_id}
+        {
+            "n": n,
+            "bucket": w.bucket,
+            "merchant_id": w.merchant_id,
+            "event_id": w.event_id,
+            "endpoint_id": w.endpoint_id,
+        }
         for n, w in enumerate(works)
     ]
     async with conn.cursor(row_factory=dict_row) as cursor:

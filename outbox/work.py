@@ -89,7 +89,15 @@ async def status(conn: Connection) -> Status:
 
 
 async def beat(
-    conn: Connection, *, dispatcher: str, host: str, pid: int, version: str, delivered: int, processed: int, in_flight: int
+    conn: Connection,
+    *,
+    dispatcher: str,
+    host: str,
+    pid: int,
+    version: str,
+    delivered: int,
+    processed: int,
+    in_flight: int,
 ) -> Sequence[str]:
     """Tell that a dispatcher lives and hear the ids of all that do."""
     values = {

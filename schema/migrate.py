@@ -78,10 +78,14 @@ def _yoyo(database_url: str, folder: str, *, up: bool) -> Iterator[str]:
 
 
 def _yoyo_url(database_url: str) -> str:
-    """yoyo takes URLs only; libpq also takes `host=… dbname=…`, and sockets as `?host=`."""
+    """Yoyo takes URLs only; libpq also takes `host=… dbname=…`, and sockets as `?host=`."""
     given = psycopg.conninfo.conninfo_to_dict(database_url)
     user, password = (quote(str(given.pop(key, "") or ""), safe="") for key in ("user", "password"))
-    host, port, name = str(given.pop("host", "") or ""), given.pop("port", ""), str(given.pop("dbname", "") or "")
+    host, port, name = (
+        str(given.pop("host", "") or ""),
+        given.pop("port", ""),
+        str(given.pop("dbname", "") or ""),
+    )
     options = {key: str(value) for key, value in given.items() if value is not None}
     if host.startswith("/"):
         options["host"], host = host, ""
@@ -93,4 +97,3 @@ def _yoyo_url(database_url: str) -> str:
         options["port"] = str(port)
         place = account
     return urlunsplit(("postgresql+psycopg", place, "/" + quote(name), urlencode(options), ""))
-

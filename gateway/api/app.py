@@ -21,12 +21,12 @@ from gateway.secrets import make_sealer
 from kit.db import AWAY, Database, make_pool
 from kit.doorbell import Doorbell
 from schema import migrate
+from gateway.config import Config
+from kit.seal import Sealer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.config import Config
-    from kit.seal import Sealer
 
 VERSION = version("ledgate")
 

@@ -25,7 +25,9 @@ async def authenticate(request: Request[Any, Any, Any], scope: Scope) -> Merchan
     """
     key_id, secret = _read(request)
     if not key_id or not secret or len(key_id) > _MAX_LENGTH or len(secret) > _MAX_LENGTH or "\0" in key_id:
-        raise UnauthorizedError("send X-Api-Key and X-Api-Secret, or HTTP Basic with the two", reason="credentials_missing")
+        raise UnauthorizedError(
+            "send X-Api-Key and X-Api-Secret, or HTTP Basic with the two", reason="credentials_missing"
+        )
     merchant = await request.app.state.gateway.credentials.check(key_id, secret)
     request.scope["state"]["merchant_id"] = merchant.merchant_id
     merchant.need(scope)

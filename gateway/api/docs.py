@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.openapi.spec import Components, Contact, License, SecurityScheme
+from litestar.openapi.spec import Components, Contact, License, Reference, SecurityScheme
 
 from gateway import errors
 
@@ -54,7 +54,7 @@ ERRORS = READ_ERRORS | _refusals(
 
 def openapi_config(version: str) -> OpenAPIConfig:
     """What stands around the operations."""
-    schemes = {
+    schemes: dict[str, SecurityScheme | Reference] = {
         "key": SecurityScheme(type="apiKey", name="X-Api-Key", security_scheme_in="header"),
         "secret": SecurityScheme(type="apiKey", name="X-Api-Secret", security_scheme_in="header"),
         "basic": SecurityScheme(type="http", scheme="basic"),

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
+from litestar.enums import ScopeType
 
 from kit import ids
 
@@ -19,7 +20,7 @@ def observed(app: ASGIApp) -> ASGIApp:
     """ASGI middleware: `X-Request-Id` out, `request.served` in the log. No body, no header, no query is logged."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -38,8 +39,8 @@ def observed(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
-            write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug  # noqa: PLR2004
-            if status >= 500 and status != 503:  # noqa: PLR2004 - an outage has its own line
+            write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug
+            if status >= 500 and status != 503:
                 write = log.error
             write(
                 "request.served",

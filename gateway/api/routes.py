@@ -15,7 +15,7 @@ from gateway.api.auth import authenticate
 from gateway.api.docs import ERRORS, READ_ERRORS
 from gateway.api.wire import StrictJson
 from gateway.errors import BadRequestError, NotFoundError
-from gateway.instruments import Method
+from gateway.instruments import Method  # noqa: TC001 - Litestar reads the annotations
 from gateway.orders import CreateOrder, Order, OrderPage
 from gateway.payments import CreatePayment, Payment, PaymentFilter, PaymentPage, PaymentStatus
 from kit import ids
@@ -23,7 +23,8 @@ from kit import ids
 Limit = Annotated[int, Parameter(ge=1, le=100, description="Objects a page")]
 Offset = Annotated[int, Parameter(ge=0, le=100_000, description="Objects to skip")]
 Key = Annotated[
-    str | None, Parameter(header="Idempotency-Key", description="1 to 255 characters; makes a retry safe for 24 hours")
+    str | None,
+    Parameter(header="Idempotency-Key", description="1 to 255 characters; makes a retry safe for 24 hours"),
 ]
 AnyRequest = Request[Any, Any, Any]
 
@@ -84,7 +85,7 @@ async def create_payment(request: AnyRequest, data: CreatePayment, idempotency_k
 
 
 @get("/payments", tags=["Payments"], summary="List payments", responses=READ_ERRORS)
-async def list_payments(
+async def list_payments(  # noqa: PLR0917 - the framework passes query parameters by name
     request: AnyRequest,
     status: PaymentStatus | None = None,
     order_id: Annotated[str | None, Parameter(max_length=64)] = None,

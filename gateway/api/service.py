@@ -8,7 +8,7 @@ import msgspec
 from litestar import MediaType, Request, Response, get
 
 from gateway.api.docs import READ_ERRORS
-from outbox import work
+from outbox import work as outbox_work
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
 async def jobs_status(request: Request[Any, Any, Any]) -> JobsStatus:
     """Open work counted in SQL; finished work to the second; whether a dispatcher lives."""
     async with request.app.state.gateway.database.connection() as conn:
-        now = await work.status(conn)
+        now = await outbox_work.status(conn)
     return JobsStatus(
         pending=now.pending,
         processing=now.processing,

@@ -31,6 +31,12 @@ T = TypeVar("T")
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
+_FRAMEWORK = {
+    404: (errors.NotFoundError, "there is nothing at this path"),
+    405: (errors.MethodNotAllowedError, "this path does not take this method"),
+    413: (errors.PayloadTooLargeError, "the body is larger than the limit"),
+    415: (errors.UnsupportedMediaTypeError, "send the body as application/json"),
+}
 
 
 class StrictJson(AbstractDTO[T]):
@@ -130,17 +136,11 @@ def on_refusal(request: Request[Any, Any, Any], error: LedgateError) -> Response
 
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """A refusal of the framework: no such route, wrong parameters, too large a body."""
-    match error.status_code:
-        case 404:
-            return render(request, errors.NotFoundError("there is nothing at this path"))
-        case 405:
-            return render(request, errors.MethodNotAllowedError("this path does not take this method"))
-        case 413:
-            return render(request, errors.PayloadTooLargeError("the body is larger than the limit"))
-        case 415:
-            return render(request, errors.UnsupportedMediaTypeError("send the body as application/json"))
-        case 500:
-            return on_failure(request, error)
+    if error.status_code in _FRAMEWORK:
+        kind, description = _FRAMEWORK[error.status_code]
+        return render(request, kind(description))
+    if error.status_code >= 500:
+        return on_failure(request, error)
     field = None
     description = "the request is not valid"
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
@@ -152,7 +152,9 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
 def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Anything else: the database away is a 503, the rest is our fault. Messages stay in: they may hold a row."""
     if isinstance(error, AWAY):
-        description = "the database is not reachable; nothing was done, or all of it: retry with the same Idempotency-Key"
+        description = (
+            "the database is not reachable; nothing was done, or all of it: retry with the same Idempotency-Key"
+        )
         return render(request, errors.UnavailableError(description))
     log.error(
         "request.failed",

@@ -13,7 +13,6 @@ from gateway.cli.errors import CliError
 from kit.config import ConfigError
 
 # What a command needs is imported within it: `ledgate --help` and the execs answer at once.
-# ruff: noqa: PLC0415
 
 app = App(
     name="ledgate",
@@ -102,9 +101,9 @@ def reset(*, yes: Annotated[bool, Parameter(negative=())] = False) -> int:
 def _become(module: str) -> None:
     # Replaced, not called: signals and exit codes are the module's own. The dispatcher may not be imported
     # here anyway, since imports run one way.
-    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - no shell is wanted
+    os.execv(sys.executable, [sys.executable, "-m", module])
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"ledgate: {message}", file=sys.stderr)  # noqa: T201 - the command's answer
+    print(f"ledgate: {message}", file=sys.stderr)
     sys.exit(code)

@@ -49,6 +49,8 @@ class Stopping:
             raise Interrupted
         # Whoever runs us may pass on a Ctrl-C that the terminal has already sent to both.
         if time.monotonic() - self._since > _ECHO_SECONDS:
-            self._at_once()
-            sys.stdout.flush()
-            os._exit(130)
+            try:
+                self._at_once()
+                sys.stdout.flush()
+            finally:
+                os._exit(130)

@@ -110,9 +110,7 @@ def _attach(screen: Screen, url: str) -> str:
 
 
 def _start_postgres(screen: Screen, stack: Stack, place: Place) -> str:
-    doing = (
-        "Starting PostgreSQL" if place.has_data() else "Making a PostgreSQL database (the first time only)"
-    )
+    doing = "Starting PostgreSQL" if place.has_data() else "Making a PostgreSQL database (the first time only)"
     with screen.step(doing) as step:
         stack.server = Server.start(place.postgres, wait=_RECOVERY_SECONDS)
         database.ensure(stack.server.url, _DATABASE)
@@ -124,9 +122,7 @@ def _prepare(screen: Screen, config: Config) -> None:
     try:
         with screen.step("Bringing the database to the newest schema") as step:
             applied = migrate(config.database_url)
-            step.done = (
-                f"database migrated ({len(applied)} new)" if applied else "database schema is the newest"
-            )
+            step.done = f"database migrated ({len(applied)} new)" if applied else "database schema is the newest"
         if config.test_mode:  # its credentials are public
             with screen.step("Setting up the demo merchant") as step:
                 asyncio.run(seed(config.database_url, config))

@@ -201,7 +201,7 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
 def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):
     if shutil.which("curl") is None:
         pytest.skip("no curl here")
-    command = re.search(r"^curl .*(?:\\\n.*)+", stack.said, re.MULTILINE)[0]
+    command = re.search(r"^curl (?:.*\\\n)+.*", stack.said, re.MULTILINE)[0]
 
     answers = [
         subprocess.run(
@@ -292,8 +292,12 @@ def test_a_second_ctrl_c_does_not_wait_for_what_hangs(run):
 
     up.process.send_signal(signal.SIGINT)
     up.until_said("Stopping")
-    until(lambda: up.process.poll() is not None or not up.process.send_signal(signal.SIGINT), lambda: up.said)
 
+    def pressed_again() -> bool:
+        up.process.send_signal(signal.SIGINT)
+        return up.process.poll() is not None
+
+    until(pressed_again, lambda: up.said)
     assert up.ended() == 130
     until(lambda: not any(map(alive, everybody)), lambda: up.said)
 
