@@ -122,7 +122,7 @@ class Deliver:
                     response_headers=msgspec.json.encode(kept).decode(),
                     response_body=text,
                 )
-                delivered = 200 <= status < 300
+                delivered = 200 <= status < 300  # noqa: PLR2004
                 if status == _GONE:
                     disable = "the receiver answered 410 Gone"
             case Unreachable(error):
@@ -133,7 +133,7 @@ class Deliver:
             delay = schedule.next_delay(
                 job.retry_schedule or self._schedule,
                 number,
-                roll=random.random(),
+                roll=random.random(),  # noqa: S311 - jitter
                 jitter=self._jitter,
                 retry_after=retry_after,
             )
@@ -159,7 +159,7 @@ class Deliver:
 
     def _signing_secrets(self, work: Work, job: Job) -> list[str]:
         sealed = [value for value in (job.sealed_secret, job.sealed_previous_secret) if value is not None]
-        if len(self._secrets) > 10_000:
+        if len(self._secrets) > 10_000:  # noqa: PLR2004 - a bound, not a policy
             self._secrets.clear()
         for value in sealed:
             if value not in self._secrets:

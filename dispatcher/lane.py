@@ -39,7 +39,7 @@ class Settled(Protocol):
         ...
 
 
-O = TypeVar("O", bound=Settled)
+O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
 
 
 class Worker(Protocol[O]):
@@ -105,7 +105,7 @@ class Lane(Generic[O]):
             if claimed >= self._claim_size // 2 and self._room() > 0:
                 continue
             pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
-            await self._rest(pause * random.uniform(0.8, 1.2))
+            await self._rest(pause * random.uniform(0.8, 1.2))  # noqa: S311 - keeps replicas apart
 
     async def run_once(self) -> int:
         """Claim what is due and there is room for, and start it. Returns how many were claimed."""

@@ -21,7 +21,7 @@ _GRACE = 15  # seconds that a worker gets to finish its requests
 
 def make_app() -> object:
     """Called in each worker process, from its environment."""
-    from gateway.api.app import make_app as make
+    from gateway.api.app import make_app as make  # noqa: PLC0415 - the parent process needs none of it
 
     die_with_parent()  # a killed parent must not leave a worker that holds the port
     config = settings.load(dict(os.environ))

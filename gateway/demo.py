@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MERCHANT_ID = "mer_demo"
 KEY_ID = "key_test_abc123"
-SECRET = "secret_test_xyz789"
-WEBHOOK_SECRET = "whsec_test_abc123"
+SECRET = "secret_test_xyz789"  # noqa: S105 - public, and refused outside of test mode
+WEBHOOK_SECRET = "whsec_test_abc123"  # noqa: S105
 ORDER_IDS = ("order_test_123", "order_123")
 AMOUNT = 50000
 

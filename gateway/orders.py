@@ -113,11 +113,11 @@ async def create(
     }
     cursor = await conn.execute(SQL["create_orders"], {"batch": msgspec.json.encode([item]).decode()})
     row = await cursor.fetchone()
-    assert row is not None
+    assert row is not None  # noqa: S101 - the statement answers each request
     _, verdict, body, status, stored_hash = row
     if verdict == "raced" and key is not None:
         found = await idempotency.read_answer(conn, merchant, key)
-        assert found is not None
+        assert found is not None  # noqa: S101 - we waited for that very row
         stored_hash, status, body = found
     if verdict == "created":
         return Answer(status, body.encode())

@@ -48,7 +48,7 @@ def pattern(prefix: str) -> re.Pattern[str]:
 
 def _next_tick() -> int:
     """Unix time in 1/4096 ms, never the same twice in this process, even when the clock steps back."""
-    global _last_tick
+    global _last_tick  # noqa: PLW0603 - the one counter that orders this process's ids
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     tick = (milliseconds << 12) | ((nanoseconds << 12) // 1_000_000)
     with _lock:

@@ -130,7 +130,7 @@ def status(data_dir: Path) -> tuple[int, str]:
     """Read postmaster.pid: the pid, and starting, ready or stopping; (0, "") when there is no whole one."""
     try:
         lines = (data_dir / "postmaster.pid").read_text().splitlines()
-        return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""
+        return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""  # noqa: PLR2004 - the eighth line, pidfile.h
     except (OSError, ValueError, IndexError):
         return 0, ""
 
@@ -169,7 +169,7 @@ def _run_initdb(home: Home, target: Path) -> None:
         home.programs / "initdb",
         *("--pgdata", target, "--username", USER, "--auth", "trust", "--encoding", "UTF8"),
         # The built-in locale sorts alike on every machine and survives an upgrade of its C library.
-        *(builtin if home.major >= 17 else ["--locale=C.UTF-8"]),
+        *(builtin if home.major >= 17 else ["--locale=C.UTF-8"]),  # noqa: PLR2004 - it came with 17
         "--no-instructions",
     ]
     with spawn(argv, env=environment(), cwd="/", account=home.account, last_signal=signal.SIGKILL) as process:

@@ -51,7 +51,7 @@ class Sealer:
                 key = base64.b64decode(encoded, validate=True)
             except binascii.Error:
                 key = b""
-            if not name or len(name) > 32 or len(key) != _KEY_BYTES or name in keys:
+            if not name or len(name) > 32 or len(key) != _KEY_BYTES or name in keys:  # noqa: PLR2004 - stated in the message
                 raise SealError(
                     f"secret key number {number} is not id:base64 of 32 bytes, with an id of 1 to 32 characters, once"
                 )

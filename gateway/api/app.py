@@ -15,14 +15,14 @@ from psycopg_pool import PoolTimeout
 
 from gateway.api import docs, routes, service, wire
 from gateway.api.observe import observed
+from gateway.config import Config
 from gateway.errors import LedgateError
 from gateway.merchants import Credentials
 from gateway.secrets import make_sealer
 from kit.db import AWAY, Database, make_pool
 from kit.doorbell import Doorbell
-from schema import migrate
-from gateway.config import Config
 from kit.seal import Sealer
+from schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -39,8 +39,8 @@ def observed(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
-            write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug
-            if status >= 500 and status != 503:
+            write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug  # noqa: PLR2004
+            if status >= 500 and status != 503:  # noqa: PLR2004 - an outage has its own line
                 write = log.error
             write(
                 "request.served",

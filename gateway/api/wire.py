@@ -139,7 +139,7 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
     if error.status_code in _FRAMEWORK:
         kind, description = _FRAMEWORK[error.status_code]
         return render(request, kind(description))
-    if error.status_code >= 500:
+    if error.status_code >= 500:  # noqa: PLR2004 - RFC 9110
         return on_failure(request, error)
     field = None
     description = "the request is not valid"

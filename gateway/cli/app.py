@@ -101,9 +101,9 @@ def reset(*, yes: Annotated[bool, Parameter(negative=())] = False) -> int:
 def _become(module: str) -> None:
     # Replaced, not called: signals and exit codes are the module's own. The dispatcher may not be imported
     # here anyway, since imports run one way.
-    os.execv(sys.executable, [sys.executable, "-m", module])
+    os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - no shell is wanted
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"ledgate: {message}", file=sys.stderr)
+    print(f"ledgate: {message}", file=sys.stderr)  # noqa: T201 - the command's answer
     sys.exit(code)

@@ -57,7 +57,7 @@ def psql_hint(url: str, programs: Path) -> str:
     """Give the command for `url` with the `psql` of the PATH, else with the one beside our server."""
     program = "psql" if shutil.which("psql") else os.path.relpath(programs / "psql")
     line = f"{program} {url}"
-    return line if len(line) <= 80 else f"{program} \\\n  {url}"
+    return line if len(line) <= 80 else f"{program} \\\n  {url}"  # noqa: PLR2004 - columns of a terminal
 
 
 def shown(path: Path) -> str:

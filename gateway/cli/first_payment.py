@@ -59,7 +59,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 def base_url(host: str, port: int) -> str:
     """Give the base URL at which a process of this machine reaches one that listens on `host`."""
-    anywhere = host in {"0.0.0.0", "::", "localhost"}
+    anywhere = host in {"0.0.0.0", "::", "localhost"}  # noqa: S104 - compared with, not listened on
     return f"http://{'127.0.0.1' if anywhere else host}:{port}"
 
 

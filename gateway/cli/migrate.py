@@ -18,7 +18,7 @@ def run(*, wait: float) -> int:
     Raises:
         CliError: no database is named, it stays away for `wait` seconds, or a migration fails.
     """
-    from schema.migrate import migrate
+    from schema.migrate import migrate  # noqa: PLC0415 - its libraries are not needed to refuse
 
     url = load(dict(os.environ)).database_url
     if not url:

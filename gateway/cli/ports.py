@@ -52,13 +52,13 @@ def _try(host: str, port: int) -> int | None:
 
 
 def _next_free(host: str, port: int) -> int:
-    tries = range(port + 1, min(port + 200, 65_536)) if port >= 1024 else range(8000, 8200)
+    tries = range(port + 1, min(port + 200, 65_536)) if port >= 1024 else range(8000, 8200)  # noqa: PLR2004
     return next((number for number in tries if _try(host, number) is None), port + 1)
 
 
 def _by_whom(port: int) -> str:
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with the embedded PostgreSQL only
     except ImportError:
         return ""
     try:

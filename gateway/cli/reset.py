@@ -21,17 +21,17 @@ def run(*, yes: bool) -> int:
     """
     place = Place.of(load(dict(os.environ)))
     if not place.root.exists():
-        print(f"There is no database in {place.root}.")
+        print(f"There is no database in {place.root}.")  # noqa: T201 - the command's answer
         return 0
     with Lock(place.lock) as lock:
         lock.acquire(own("", ""))
         if pid := embedded.running(place.postgres):
             raise embedded.AlreadyRunningError(pid, place.postgres)
         if not yes and not _agreed(f"Remove the database in {place.root}, with all payments in it?"):
-            print("Nothing was removed.")
+            print("Nothing was removed.")  # noqa: T201
             return 1
         for gone in embedded.remove(place.postgres):
-            print(f"Removed {gone}")
+            print(f"Removed {gone}")  # noqa: T201
     return 0
 
 

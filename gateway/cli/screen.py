@@ -68,7 +68,7 @@ class Screen:
     def fail(self, message: str) -> None:
         """Say on standard error why this is the end."""
         with self._lock, suppress(OSError):
-            print(f"\nledgate: {message}", file=sys.stderr, flush=True)
+            print(f"\nledgate: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's answer
 
     @contextmanager
     def step(self, doing: str) -> Iterator[Step]:
@@ -122,7 +122,7 @@ class Screen:
     def _lose(self) -> None:
         """The reader has gone (`make run | head`): what is still said goes nowhere, also at the exit."""
         self.closed = True
-        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), self._file.fileno())
 
 

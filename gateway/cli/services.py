@@ -94,7 +94,7 @@ class Service:
             send(self._process, signal.SIGKILL)
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101 - tells the type checker what spawn has done
         with process.stdout as pipe:
             for raw in pipe:
                 line = raw.decode(errors="replace").rstrip()

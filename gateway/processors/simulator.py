@@ -75,8 +75,8 @@ class Simulator:
 
     async def charge(self, charge: Charge) -> Outcome:
         """Wait as a bank would, decide once, remember."""
-        await asyncio.sleep(self._delay if self._test_mode else random.uniform(*DELAY))
-        outcome = decide(charge, fixed=self._fixed, test_mode=self._test_mode, roll=random.random())
+        await asyncio.sleep(self._delay if self._test_mode else random.uniform(*DELAY))  # noqa: S311 - a simulation
+        outcome = decide(charge, fixed=self._fixed, test_mode=self._test_mode, roll=random.random())  # noqa: S311
         values = {
             "key": charge.payment_id,
             "amount": charge.amount,
