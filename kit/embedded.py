@@ -84,7 +84,7 @@ class Server:
                     server._launch()
                     return server
         except OSError as error:
-            what = f"Cannot use {error.filename or data_dir}: {error.strerror}"
+            what = f"Cannot use {error.filename or data_dir}: {error.strerror or error}"
             raise EmbeddedError(pgdata.explain(what)) from error
         raise EmbeddedError("Found no free port for PostgreSQL on 127.0.0.1.")
 

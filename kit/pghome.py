@@ -53,7 +53,7 @@ def settle(data_dir: Path) -> Home:
     Raises:
         EmbeddedError: no programs, or no user or place for them.
     """
-    intended = Path(os.path.abspath(data_dir)).resolve()  # noqa: PTH100 - resolve() alone trips over symlink loops
+    intended = data_dir.resolve()
     try:
         intended.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

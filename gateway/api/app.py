@@ -82,19 +82,9 @@ def make_app(config: Config) -> Litestar:
                 ringing.cancel()
                 await asyncio.gather(ringing, return_exceptions=True)
 
-    v1 = [
-        routes.create_order,
-        routes.list_orders,
-        routes.get_order,
-        routes.create_payment,
-        routes.list_payments,
-        routes.get_payment,
-    ]
-    for handler in v1:
-        handler.paths = {f"/api/v1{path}" for path in handler.paths}
-    return Litestar(
+    app = Litestar(
         route_handlers=[
-            *v1,
+            routes.v1(),
             service.health,
             service.ready,
             service.jobs_status,
@@ -102,7 +92,6 @@ def make_app(config: Config) -> Litestar:
             docs.docs_page,
         ],
         lifespan=[lifespan],
-        middleware=[observed],
         exception_handlers={
             LedgateError: wire.on_refusal,
             HTTPException: wire.on_http,
@@ -115,6 +104,9 @@ def make_app(config: Config) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    # Outside of the framework's middleware, which a wrong path or method never reaches.
+    app.asgi_handler = observed(app.asgi_handler)
+    return app
 
 
 def _pending(database_url: str) -> list[str]:

@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Request, Response, Router, get, post
 from litestar.openapi import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import idempotency, orders, payments
 from gateway.api.auth import authenticate
@@ -20,11 +20,11 @@ from gateway.orders import CreateOrder, Order, OrderPage
 from gateway.payments import CreatePayment, Payment, PaymentFilter, PaymentPage, PaymentStatus
 from kit import ids
 
-Limit = Annotated[int, Parameter(ge=1, le=100, description="Objects a page")]
-Offset = Annotated[int, Parameter(ge=0, le=100_000, description="Objects to skip")]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Objects a page")]
+Offset = Annotated[int, QueryParameter(ge=0, le=100_000, description="Objects to skip")]
 Key = Annotated[
     str | None,
-    Parameter(header="Idempotency-Key", description="1 to 255 characters; makes a retry safe for 24 hours"),
+    HeaderParameter(name="Idempotency-Key", description="1 to 255 characters; makes a retry safe for 24 hours"),
 ]
 AnyRequest = Request[Any, Any, Any]
 
@@ -42,7 +42,7 @@ def _answer(request: AnyRequest, answer: idempotency.Answer) -> Response[bytes]:
 
 @post("/orders", dto=StrictJson[CreateOrder], return_dto=None, tags=["Orders"], summary="Open an order",
       responses={201: ResponseSpec(Order, description="The order"), **ERRORS})  # fmt: skip
-async def create_order(request: AnyRequest, data: CreateOrder, idempotency_key: Key = None) -> Response[bytes]:
+async def create_order(request: AnyRequest, data: JSONBody[CreateOrder], idempotency_key: Key = None) -> Response[bytes]:
     """Open an order: what is to be paid."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
@@ -61,7 +61,7 @@ async def list_orders(request: AnyRequest, limit: Limit = 10, offset: Offset = 0
 
 
 @get("/orders/{order_id:str}", tags=["Orders"], summary="Read an order", responses=READ_ERRORS)
-async def get_order(request: AnyRequest, order_id: str) -> Order:
+async def get_order(request: AnyRequest, order_id: FromPath[str]) -> Order:
     """One order, as it is now."""
     merchant = await authenticate(request, "read")
     if not _ORDER_ID.match(order_id):
@@ -72,7 +72,7 @@ async def get_order(request: AnyRequest, order_id: str) -> Order:
 
 @post("/payments", dto=StrictJson[CreatePayment], return_dto=None, tags=["Payments"], summary="Start a payment",
       responses={201: ResponseSpec(Payment, description="The payment, pending"), **ERRORS})  # fmt: skip
-async def create_payment(request: AnyRequest, data: CreatePayment, idempotency_key: Key = None) -> Response[bytes]:
+async def create_payment(request: AnyRequest, data: JSONBody[CreatePayment], idempotency_key: Key = None) -> Response[bytes]:
     """Start a payment; it is processed asynchronously, and webhooks tell how it ends."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
@@ -87,11 +87,11 @@ async def create_payment(request: AnyRequest, data: CreatePayment, idempotency_k
 @get("/payments", tags=["Payments"], summary="List payments", responses=READ_ERRORS)
 async def list_payments(  # noqa: PLR0917 - the framework passes query parameters by name
     request: AnyRequest,
-    status: PaymentStatus | None = None,
-    order_id: Annotated[str | None, Parameter(max_length=64)] = None,
-    method: Method | None = None,
-    created_from: datetime | None = None,
-    created_to: datetime | None = None,
+    status: FromQuery[PaymentStatus | None] = None,
+    order_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    method: FromQuery[Method | None] = None,
+    created_from: FromQuery[datetime | None] = None,
+    created_to: FromQuery[datetime | None] = None,
     limit: Limit = 10,
     offset: Offset = 0,
 ) -> PaymentPage:
@@ -111,7 +111,7 @@ async def list_payments(  # noqa: PLR0917 - the framework passes query parameter
 
 
 @get("/payments/{payment_id:str}", tags=["Payments"], summary="Read a payment", responses=READ_ERRORS)
-async def get_payment(request: AnyRequest, payment_id: str) -> Payment:
+async def get_payment(request: AnyRequest, payment_id: FromPath[str]) -> Payment:
     """One payment, as it is now."""
     merchant = await authenticate(request, "read")
     if not _PAYMENT_ID.match(payment_id):
@@ -123,3 +123,9 @@ async def get_payment(request: AnyRequest, payment_id: str) -> Payment:
 def _utc(time: datetime | None) -> datetime | None:
     """A time without a zone is UTC, as all of the API's are."""
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def v1() -> Router:
+    """All of them, under the path that integrations know."""
+    handlers = [create_order, list_orders, get_order, create_payment, list_payments, get_payment]
+    return Router("/api/v1", route_handlers=handlers)

@@ -76,5 +76,6 @@ def first_line(error: psycopg.Error) -> str:
 def _reason(url: str, error: psycopg.Error) -> str:
     """Give libpq's reason in one line, without the password that a strange URL may put into it."""
     text = (str(error).strip().splitlines() or ["no reason given"])[0].rpartition(" failed: ")[2]
+    text = " ".join(text.split())
     password = psycopg.conninfo.conninfo_to_dict(url).get("password")
     return text.replace(str(password), "***") if password else text

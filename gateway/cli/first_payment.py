@@ -22,7 +22,8 @@ BODY = {"order_id": ORDER_IDS[0], "method": "upi", "vpa": "user@paytm"}
 SECONDS = 15.0
 """How long the whole way may take: with the simulator's slowest answer outside test mode it takes 10."""
 
-_POLL = 0.02  # seconds
+_POLL = 0.02  # seconds, growing to
+_POLL_MOST = 0.1
 _HEADERS = {"X-Api-Key": KEY_ID, "X-Api-Secret": SECRET}
 
 
@@ -94,12 +95,14 @@ def follow(
         return _what_is_missing(payment.id, wanted, arrivals)
 
     def rounds(missing: Callable[[], str]) -> Iterator[None]:
+        pause = _POLL
         while True:
             yield
             check()
             if time.monotonic() > started + seconds:
                 raise CliError(f"After {seconds:.0f} s {missing()}")
-            time.sleep(_POLL)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _POLL_MOST)  # the API logs every one
 
     # No proxy of the environment stands between two processes of one machine.
     with httpx.Client(timeout=5.0, trust_env=False) as http:
@@ -160,7 +163,8 @@ def _what_is_missing(payment_id: str, wanted: list[str], arrivals: list[Arrival]
     names = ", ".join(f"payment.{name}" for name in _missing(wanted, arrivals))
     return (
         f"the test merchant has no verified webhook {names} of {payment_id}{why}. "
-        f"GET /api/v1/webhooks?payment={payment_id} tells what became of each."
+        f"GET /api/v1/webhooks?payment={payment_id} tells what became of each, "
+        "GET /api/v1/webhooks/config where they go."
     )
 
 

@@ -32,6 +32,13 @@ class Step:
         self.done = done
 
 
+class _Console(Console):
+    """A console that reports a reader who has gone, where rich would end the thread that speaks."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Screen:
     """Where a command speaks. Safe to use from several threads; a reader that has gone is no error."""
 
@@ -39,7 +46,7 @@ class Screen:
         self._file = file or sys.stdout
         if hasattr(self._file, "reconfigure"):
             self._file.reconfigure(errors="replace")  # a log line may hold what the terminal's encoding lacks
-        self._console = Console(file=self._file, highlight=False)
+        self._console = _Console(file=self._file, highlight=False)
         self._lock = threading.Lock()
         self._tick, self._cross = ("✓", "✗") if self._console.encoding.startswith("utf") else ("ok", "!!")
         self.closed = False
@@ -93,9 +100,9 @@ class Screen:
     def log(self, source: str, colour: str, line: str) -> None:
         """Pass on a line of another process, as it is: to render each would slow that process down."""
         if self.is_terminal and not self._console.no_color:
-            text = f"\x1b[{_ANSI[colour]}m{source:<13}\x1b[0m{line}\n"
+            text = f"\x1b[{_ANSI[colour]}m{source:<14}\x1b[0m{line}\n"
         else:
-            text = f"{source:<13}{_CONTROL.sub('', line)}\n"
+            text = f"{source:<14}{_CONTROL.sub('', line)}\n"
         with self._lock:
             self._write(text)
 

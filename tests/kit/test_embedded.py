@@ -145,9 +145,7 @@ def test_settings_go_over_the_defaults(start):
 def test_text_sorts_alike_on_every_machine(start):
     server = start()
 
-    provider, locale = ask(
-        server, "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'"
-    )
+    provider, locale = ask(server, "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'")
 
     assert (provider, locale) == ("b", "C.UTF-8")
 
@@ -250,9 +248,7 @@ def test_the_pid_of_a_crashed_server_may_belong_to_somebody_else_by_now(start):
     account = crashed._account
     crashed.kill()
     pid_file = crashed.data_dir / "postmaster.pid"
-    somebody = spawn(
-        ["sleep", "60"], account=account
-    )  # the same user: PostgreSQL itself would believe this file
+    somebody = spawn(["sleep", "60"], account=account)  # the same user: PostgreSQL itself would believe this file
     pid_file.write_text(pid_file.read_text().replace(str(crashed.pid), str(somebody.pid), 1))
 
     try:

@@ -204,9 +204,7 @@ def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):
     command = re.search(r"^curl (?:.*\\\n)+.*", stack.said, re.MULTILINE)[0]
 
     answers = [
-        subprocess.run(
-            ["sh", "-c", f"{command} -s --noproxy '*'"], capture_output=True, text=True, check=True
-        ).stdout
+        subprocess.run(["sh", "-c", f"{command} -s --noproxy '*'"], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     ]
 
@@ -257,9 +255,7 @@ def test_ctrl_c_stops_everything_and_the_data_stays_for_the_next_run(run, folder
 
     assert first.interrupt() == 0, first.said
     assert not any(map(alive, everybody))
-    order = [
-        first.said.index(f"{name} stopped") for name in ("dispatcher", "API", "test merchant", "PostgreSQL")
-    ]
+    order = [first.said.index(f"{name} stopped") for name in ("dispatcher", "API", "test merchant", "PostgreSQL")]
     assert order == sorted(order)
 
     second = run("up")

@@ -1,0 +1,132 @@
+"""A: payments a second through the API, against pgbench running the very same statement.
+
+Both have 32 clients, each of which sends its next one when the last was answered; both pay the durable commit of each
+payment. pgbench is what PostgreSQL itself can do with the statement on this machine while a client in C shares the
+processors: the API's share of it is what HTTP, JSON, Python and the pool leave over.
+
+pgbench cannot make JSON, so its script holds the batch of one real request, as `gateway.payments` encodes it, with a
+mark in every place that differs from payment to payment (ids, events, Idempotency-Key, order), and the statement
+reads `replace(<that text>, '<mark>', $1)::json` where the API's reads `$1::json`. Nothing else differs: prepared once
+for each connection, one parameter, one row back. The `replace` takes about 3 of the statement's several hundred
+microseconds, and the API's longer parameter costs about as much on its way. Ids begin with the time, as real ones do,
+so that both load the same ends of the same indexes and the same partitions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.load import REUSABLE, Result
+from gateway import demo
+from gateway.config import load
+from gateway.merchants import SQL, Merchant, bucket_of
+from gateway.payments import CreatePayment, draft
+from gateway.secrets import make_sealer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.stage import Database
+
+CLIENTS = 32
+_MARK = "~"
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One kind of payment: rates a second of each round, ours and pgbench's, one after the other."""
+
+    what: str
+    ours: list[float]
+    peer: list[float]
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """The median over the rounds of ours / peer."""
+        return median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
+
+
+def compare(database: Database, *, rounds: int, seconds: float) -> list[Compared]:
+    """Alternate API and pgbench for `rounds` rounds of `seconds` each, with a reusable order and with new orders."""
+    found = []
+    with database.api() as port:
+        for reuse in (True, False):
+            through_api(database, port, seconds=1.0, reuse=reuse)  # fill pools and caches
+            ours, peer, results = [], [], []
+            for _ in range(rounds):
+                results.append(through_api(database, port, seconds=seconds, reuse=reuse))
+                ours.append(results[-1].rate)
+                peer.append(_pgbench(database, seconds=seconds, reuse=reuse))
+            what = "payments/s, one reusable order" if reuse else "payments/s, a new order each"
+            p50, p99 = median(one.p50_ms for one in results), median(one.p99_ms for one in results)
+            found.append(Compared(what, ours, peer, p50, p99))
+    return found
+
+
+def through_api(database: Database, port: int, *, seconds: float, reuse: bool) -> Result:
+    """Load the API from a process of its own.
+
+    Raises:
+        RuntimeError: an answer was not 201.
+    """
+    salt = f"load-{datetime.now(UTC):%H%M%S%f}"
+    argv = [sys.executable, "-m", "bench.load", "--port", port, "--seconds", seconds, "--salt", salt]
+    argv += ["--connections", CLIENTS, *(["--reuse"] if reuse else [])]
+    said = database.stage.result_of([str(part) for part in argv], within=seconds + 30)
+    result = msgspec.json.decode(said.splitlines()[-1], type=Result)
+    if result.errors:
+        raise RuntimeError(f"{result.errors} of {result.payments} answers were not 201: {result.first_error}")
+    return result
+
+
+def _pgbench(database: Database, *, seconds: float, reuse: bool) -> float:
+    """Run the statement itself; payments a second."""
+    script = database.stage.folder / "payment.pgbench"
+    write_script(script, database, reuse=reuse)
+    argv = [database.stage.server.programs / "pgbench", "-n", "-M", "prepared", "-f", script]
+    argv += ["-c", CLIENTS, "-j", 2, "-T", max(1, round(seconds)), "-D", "i=0", database.url]
+    said = database.stage.result_of([str(part) for part in argv], within=seconds + 30)
+    rate = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
+    if rate is None or "failed transactions: 0 (" not in said:
+        raise RuntimeError(said[-2000:])
+    return float(rate[1])
+
+
+def write_script(path: Path, database: Database, *, reuse: bool) -> None:
+    """Write the pgbench script of one round; its ids are unlike those of every other round."""
+    batch = _marked_batch(database, reuse=reuse).replace("'", "''")
+    statement = SQL["create_payments"].replace("%(batch)s::json", f"replace('{batch}', '{_MARK}', :u::text)::json")
+    path.write_text(
+        "\\set i :i + 1\n"
+        "\\set u 1000000000000 + :i * 1000 + :client_id\n"  # 13 digits, which are base32 too
+        f"{statement.replace('%%', '%')};\n"
+    )
+
+
+def _marked_batch(database: Database, *, reuse: bool) -> str:
+    """The JSON of a batch of one, with marks."""
+    config = load(database.env)
+    merchant = Merchant(
+        demo.MERCHANT_ID, bucket_of(demo.MERCHANT_ID), "Ledgate Demo", demo.KEY_ID, frozenset({"write"})
+    )
+    request = CreatePayment(order_id=REUSABLE, method="upi", vpa="user@paytm")
+    if not reuse:
+        request = msgspec.structs.replace(request, order_id=f"bench-{_MARK}", amount=demo.AMOUNT, currency="INR")
+    now = datetime.now(UTC)
+    item = draft(merchant, request, key=f"bench-{now:%H%M%S}-{_MARK}", sealer=make_sealer(config), now=now).item
+    # 26 characters: ten of time, thirteen of the mark, one to tell them apart, and the two that deliveries count in.
+    time, ids = item["id"][4:14], [item["id"], item["created_event"], item["pending_event"]]
+    order = f"bench-{time}-{_MARK}"
+    text = json.dumps([msgspec.to_builtins(item) | {"n": 0}], separators=(",", ": "), ensure_ascii=False)
+    for kind, one in enumerate(ids):
+        text = text.replace(one, f"{one[:4]}{time}{_MARK}{kind}00")
+    # pgbench takes `:name` for a variable anywhere; within JSON strings a colon may be spelled like this.
+    return re.sub(r":(?=[A-Za-z_])", r"\\u003a", text.replace(f"bench-{_MARK}", order))

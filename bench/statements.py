@@ -1,0 +1,106 @@
+"""C: statements and commits for each payment and each webhook; D: what a dispatcher does that has nothing to do.
+
+Counted by pg_stat_statements, so that the bench's own statements can be told from the processes'. Every statement of
+ours that is not between BEGIN and COMMIT is a commit of its own and one round trip.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.deliveries import drain, receiver
+from bench.payments import through_api
+from kit.children import descendants
+
+if TYPE_CHECKING:
+    from bench.stage import Database
+
+# By the words that only one statement has; whatever is not named here is shown as `other`.
+_NAMES = """
+    SELECT CASE WHEN query ~ 'json_to_recordset.*head text' THEN 'create_payments'
+                WHEN query ~ 'pg_notify.*set_config' THEN 'notify'
+                WHEN query ~ 'FROM unnest.*SKIP LOCKED' THEN 'claim_due'
+                WHEN query ~ 'LEFT JOIN events v' THEN 'load_deliveries'
+                WHEN query ~ 'INSERT INTO delivery_attempts' THEN 'settle_deliveries'
+                WHEN query ~ 'INSERT INTO dispatchers' THEN 'beat'
+                ELSE 'other' END AS name, sum(calls)::int, sum(total_exec_time), sum(total_plan_time)
+    FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+    WHERE d.datname = current_database() AND query !~ 'pg_stat_statements|bench:'
+    GROUP BY 1 ORDER BY 2 DESC
+"""
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Calls of each statement for one unit of work."""
+
+    units: int
+    calls: dict[str, int]
+
+    @property
+    def commits(self) -> float:
+        """Commits for one unit of work."""
+        return sum(self.calls.values()) / self.units
+
+
+class Idle(msgspec.Struct, frozen=True):
+    """A second of a dispatcher without work."""
+
+    statements: float
+    cpu: float
+    """Share of one processor, 1.0 being all of it."""
+    server_cpu: float
+    """The same of all processes of PostgreSQL together."""
+
+
+def payments(database: Database, *, seconds: float) -> Counted:
+    """Count under load through the API."""
+    with database.api() as port:
+        through_api(database, port, seconds=0.5, reuse=True)
+        with database.stage.counting(database):
+            result = through_api(database, port, seconds=seconds, reuse=True)
+        return Counted(result.payments, _calls(database))
+
+
+def webhooks(database: Database, *, count: int) -> Counted:
+    """Count while a dispatcher drains, its start and its stop included."""
+    with receiver(database) as port, database.stage.counting(database):
+        drain(database, port, count=count)
+    calls = _calls(database)
+    # The bench's own: filling by batches, putting off, making due, counting what is open, waiting for the first beat.
+    del calls["other"], calls["create_payments"]
+    return Counted(count, calls)
+
+
+def idle(database: Database, *, seconds: float) -> Idle:
+    """Watch a dispatcher that found nothing for a while."""
+    with database.dispatcher() as child:
+        time.sleep(1.0)
+        with database.stage.counting(database):
+            began, ours, theirs = time.perf_counter(), _cpu(child.pid), _server_cpu(database)
+            time.sleep(seconds)
+            took = time.perf_counter() - began
+            ours, theirs = _cpu(child.pid) - ours, _server_cpu(database) - theirs
+        return Idle(sum(_calls(database).values()) / took, ours / took, theirs / took)
+
+
+def _calls(database: Database) -> dict[str, int]:
+    return {name: calls for name, calls, _, _ in database.run(_NAMES)}
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used; 0 where the system has no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _server_cpu(database: Database) -> float:
+    server = database.stage.server.pid
+    return sum(_cpu(pid) for pid in [server, *descendants(server)])

@@ -1,0 +1,433 @@
+CREATE SCHEMA simulator;
+
+CREATE TABLE public.api_keys (
+    id text NOT NULL COLLATE pg_catalog."C",
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    secret_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_scopes CHECK (((scopes <@ ARRAY['read'::text, 'write'::text, 'dashboard'::text]) AND (cardinality(scopes) > 0))),
+    CONSTRAINT api_keys_secret_hash CHECK ((length(secret_hash) = 32))
+);
+
+CREATE TABLE public.deliveries (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    event_type text NOT NULL COLLATE pg_catalog."C",
+    subject_id text NOT NULL COLLATE pg_catalog."C",
+    endpoint_id text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    attempts smallint NOT NULL,
+    claims integer NOT NULL,
+    response_code smallint,
+    created_at timestamp with time zone NOT NULL,
+    last_attempt_at timestamp with time zone,
+    finished_at timestamp with time zone NOT NULL,
+    CONSTRAINT deliveries_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT deliveries_status CHECK ((status = ANY (ARRAY['success'::text, 'failed'::text])))
+)
+PARTITION BY RANGE (id);
+
+CREATE TABLE public.deliveries_default (
+    bucket smallint CONSTRAINT deliveries_bucket_not_null NOT NULL,
+    merchant_id text CONSTRAINT deliveries_merchant_id_not_null NOT NULL COLLATE pg_catalog."C",
+    id text CONSTRAINT deliveries_id_not_null NOT NULL COLLATE pg_catalog."C",
+    event_id text CONSTRAINT deliveries_event_id_not_null NOT NULL COLLATE pg_catalog."C",
+    event_type text CONSTRAINT deliveries_event_type_not_null NOT NULL COLLATE pg_catalog."C",
+    subject_id text CONSTRAINT deliveries_subject_id_not_null NOT NULL COLLATE pg_catalog."C",
+    endpoint_id text CONSTRAINT deliveries_endpoint_id_not_null NOT NULL COLLATE pg_catalog."C",
+    status text CONSTRAINT deliveries_status_not_null NOT NULL COLLATE pg_catalog."C",
+    attempts smallint CONSTRAINT deliveries_attempts_not_null NOT NULL,
+    claims integer CONSTRAINT deliveries_claims_not_null NOT NULL,
+    response_code smallint,
+    created_at timestamp with time zone CONSTRAINT deliveries_created_at_not_null NOT NULL,
+    last_attempt_at timestamp with time zone,
+    finished_at timestamp with time zone CONSTRAINT deliveries_finished_at_not_null NOT NULL,
+    CONSTRAINT deliveries_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT deliveries_status CHECK ((status = ANY (ARRAY['success'::text, 'failed'::text])))
+);
+
+CREATE TABLE public.delivery_attempts (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    delivery_id text NOT NULL COLLATE pg_catalog."C",
+    claim integer NOT NULL,
+    attempt smallint NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer NOT NULL,
+    request_headers text NOT NULL,
+    response_code smallint,
+    response_headers text,
+    response_body bytea,
+    error text,
+    CONSTRAINT delivery_attempts_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT delivery_attempts_outcome CHECK (((response_code IS NOT NULL) OR (error IS NOT NULL))),
+    CONSTRAINT delivery_attempts_response_body CHECK ((length(response_body) <= 16384))
+)
+PARTITION BY RANGE (delivery_id);
+
+CREATE TABLE public.delivery_attempts_default (
+    bucket smallint CONSTRAINT delivery_attempts_bucket_not_null NOT NULL,
+    merchant_id text CONSTRAINT delivery_attempts_merchant_id_not_null NOT NULL COLLATE pg_catalog."C",
+    delivery_id text CONSTRAINT delivery_attempts_delivery_id_not_null NOT NULL COLLATE pg_catalog."C",
+    claim integer CONSTRAINT delivery_attempts_claim_not_null NOT NULL,
+    attempt smallint CONSTRAINT delivery_attempts_attempt_not_null NOT NULL,
+    started_at timestamp with time zone CONSTRAINT delivery_attempts_started_at_not_null NOT NULL,
+    duration_ms integer CONSTRAINT delivery_attempts_duration_ms_not_null NOT NULL,
+    request_headers text CONSTRAINT delivery_attempts_request_headers_not_null NOT NULL,
+    response_code smallint,
+    response_headers text,
+    response_body bytea,
+    error text,
+    CONSTRAINT delivery_attempts_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT delivery_attempts_outcome CHECK (((response_code IS NOT NULL) OR (error IS NOT NULL))),
+    CONSTRAINT delivery_attempts_response_body CHECK ((length(response_body) <= 16384))
+);
+
+CREATE TABLE public.dispatchers (
+    id text NOT NULL COLLATE pg_catalog."C",
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    delivered bigint DEFAULT 0 NOT NULL,
+    processed bigint DEFAULT 0 NOT NULL,
+    in_flight integer DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.endpoints (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    url text NOT NULL,
+    event_types text[] DEFAULT '{*}'::text[] NOT NULL,
+    sealed_secret bytea NOT NULL,
+    sealed_previous_secret bytea,
+    previous_secret_expires_at timestamp with time zone,
+    retry_schedule integer[],
+    is_default boolean DEFAULT false NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    disabled_reason text,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT endpoints_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT endpoints_disabled CHECK (((NOT enabled) OR (disabled_reason IS NULL))),
+    CONSTRAINT endpoints_event_types CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 50))),
+    CONSTRAINT endpoints_previous_secret CHECK (((sealed_previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
+    CONSTRAINT endpoints_retry_schedule CHECK (((cardinality(retry_schedule) >= 1) AND (cardinality(retry_schedule) <= 20))),
+    CONSTRAINT endpoints_url CHECK (((length(url) >= 1) AND (length(url) <= 2048)))
+);
+
+CREATE TABLE public.events (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    subject_id text NOT NULL COLLATE pg_catalog."C",
+    deliveries smallint NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
+)
+PARTITION BY RANGE (id);
+
+CREATE TABLE public.events_default (
+    bucket smallint CONSTRAINT events_bucket_not_null NOT NULL,
+    merchant_id text CONSTRAINT events_merchant_id_not_null NOT NULL COLLATE pg_catalog."C",
+    id text CONSTRAINT events_id_not_null NOT NULL COLLATE pg_catalog."C",
+    type text CONSTRAINT events_type_not_null NOT NULL COLLATE pg_catalog."C",
+    subject_id text CONSTRAINT events_subject_id_not_null NOT NULL COLLATE pg_catalog."C",
+    deliveries smallint CONSTRAINT events_deliveries_not_null NOT NULL,
+    body text CONSTRAINT events_body_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT events_created_at_not_null NOT NULL,
+    CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
+);
+
+CREATE TABLE public.idempotency_keys (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    request_hash text NOT NULL COLLATE pg_catalog."C",
+    status smallint NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT idempotency_keys_key CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.merchants (
+    id text NOT NULL COLLATE pg_catalog."C",
+    bucket smallint NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT merchants_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT merchants_name CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+CREATE TABLE public.orders (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    amount_paid bigint DEFAULT 0 NOT NULL,
+    currency text NOT NULL COLLATE pg_catalog."C",
+    receipt text,
+    notes text DEFAULT '{}'::text NOT NULL,
+    reusable boolean DEFAULT false NOT NULL,
+    status text DEFAULT 'created'::text NOT NULL COLLATE pg_catalog."C",
+    attempts bigint DEFAULT 0 NOT NULL,
+    paying_payment_id text COLLATE pg_catalog."C",
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT orders_amount CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT orders_amount_paid CHECK (((amount_paid >= 0) AND (reusable OR (amount_paid <= amount)))),
+    CONSTRAINT orders_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT orders_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT orders_id CHECK ((id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
+    CONSTRAINT orders_paid_in_full CHECK (((status = 'paid'::text) = ((NOT reusable) AND (amount_paid = amount)))),
+    CONSTRAINT orders_paying CHECK (((paying_payment_id IS NULL) OR ((status <> 'paid'::text) AND (NOT reusable)))),
+    CONSTRAINT orders_status CHECK ((status = ANY (ARRAY['created'::text, 'attempted'::text, 'paid'::text])))
+)
+WITH (fillfactor='85');
+
+CREATE TABLE public.outbox (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    event_id text COLLATE pg_catalog."C",
+    event_type text COLLATE pg_catalog."C",
+    subject_id text COLLATE pg_catalog."C",
+    endpoint_id text COLLATE pg_catalog."C",
+    attempts smallint DEFAULT 0 NOT NULL,
+    claims integer DEFAULT 0 NOT NULL,
+    leased_by text COLLATE pg_catalog."C",
+    next_retry_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    last_attempt_at timestamp with time zone,
+    response_code smallint,
+    CONSTRAINT outbox_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT outbox_delivery CHECK (((kind = 'webhook.deliver'::text) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
+    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'payment.process'::text, 'refund.process'::text])))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='20000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
+
+CREATE TABLE public.payments (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    order_id text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    currency text NOT NULL COLLATE pg_catalog."C",
+    method text NOT NULL COLLATE pg_catalog."C",
+    vpa text,
+    flow text COLLATE pg_catalog."C",
+    card_brand text COLLATE pg_catalog."C",
+    card_last4 text COLLATE pg_catalog."C",
+    sealed_instrument bytea,
+    notes text DEFAULT '{}'::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL COLLATE pg_catalog."C",
+    amount_captured bigint DEFAULT 0 NOT NULL,
+    amount_refunded bigint DEFAULT 0 NOT NULL,
+    error_code text COLLATE pg_catalog."C",
+    error_description text,
+    processor_ref text COLLATE pg_catalog."C",
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT payments_amount CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT payments_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT payments_captured CHECK ((((amount_captured >= 0) AND (amount_captured <= amount)) AND ((amount_captured = 0) OR (status = 'success'::text)))),
+    CONSTRAINT payments_card CHECK (((method <> 'card'::text) OR ((card_brand IS NOT NULL) AND (card_last4 ~ '^[0-9]{4}$'::text)))),
+    CONSTRAINT payments_currency CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payments_failure CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
+    CONSTRAINT payments_method CHECK ((method = ANY (ARRAY['upi'::text, 'card'::text]))),
+    CONSTRAINT payments_refunded CHECK ((((amount_refunded >= 0) AND (amount_refunded <=
+CASE
+    WHEN (amount_captured > 0) THEN amount_captured
+    ELSE amount
+END)) AND ((amount_refunded = 0) OR (status = 'success'::text)))),
+    CONSTRAINT payments_sealed_while_pending CHECK (((sealed_instrument IS NULL) OR (status = 'pending'::text))),
+    CONSTRAINT payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'success'::text, 'failed'::text]))),
+    CONSTRAINT payments_upi CHECK (((method <> 'upi'::text) OR ((flow = ANY (ARRAY['collect'::text, 'intent'::text, 'qr'::text])) AND ((flow <> 'collect'::text) OR (vpa IS NOT NULL)))))
+)
+WITH (fillfactor='85');
+
+CREATE TABLE public.refunds (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    payment_id text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    reason text,
+    status text DEFAULT 'pending'::text NOT NULL COLLATE pg_catalog."C",
+    error_code text COLLATE pg_catalog."C",
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    processed_at timestamp with time zone,
+    CONSTRAINT refunds_amount CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
+    CONSTRAINT refunds_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT refunds_processed CHECK (((status = 'pending'::text) = (processed_at IS NULL))),
+    CONSTRAINT refunds_status CHECK ((status = ANY (ARRAY['pending'::text, 'processed'::text, 'failed'::text])))
+)
+WITH (fillfactor='85');
+
+CREATE VIEW public.webhook_logs AS
+ SELECT outbox.bucket,
+    outbox.merchant_id,
+    outbox.id,
+    outbox.event_id,
+    outbox.event_type,
+    outbox.subject_id,
+    outbox.endpoint_id,
+    'pending'::text AS status,
+    outbox.attempts,
+    outbox.response_code,
+    outbox.created_at,
+    outbox.last_attempt_at,
+    outbox.next_retry_at,
+    NULL::timestamp with time zone AS finished_at
+   FROM public.outbox
+  WHERE (outbox.kind = 'webhook.deliver'::text)
+UNION ALL
+ SELECT deliveries.bucket,
+    deliveries.merchant_id,
+    deliveries.id,
+    deliveries.event_id,
+    deliveries.event_type,
+    deliveries.subject_id,
+    deliveries.endpoint_id,
+    deliveries.status,
+    deliveries.attempts,
+    deliveries.response_code,
+    deliveries.created_at,
+    deliveries.last_attempt_at,
+    NULL::timestamp with time zone AS next_retry_at,
+    deliveries.finished_at
+   FROM public.deliveries;
+
+CREATE TABLE public.work_tally (
+    span text NOT NULL COLLATE pg_catalog."C",
+    starts_at timestamp with time zone NOT NULL,
+    writer text NOT NULL COLLATE pg_catalog."C",
+    completed bigint NOT NULL,
+    failed bigint NOT NULL,
+    CONSTRAINT work_tally_span CHECK ((span = ANY (ARRAY['second'::text, 'minute'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE simulator.charges (
+    idempotency_key text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    approved boolean NOT NULL,
+    code text,
+    description text,
+    calls integer DEFAULT 1 NOT NULL,
+    decided_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL
+);
+
+CREATE TABLE simulator.movements (
+    idempotency_key text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    moved_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY public.deliveries ATTACH PARTITION public.deliveries_default DEFAULT;
+
+ALTER TABLE ONLY public.delivery_attempts ATTACH PARTITION public.delivery_attempts_default DEFAULT;
+
+ALTER TABLE ONLY public.events ATTACH PARTITION public.events_default DEFAULT;
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.deliveries_default
+    ADD CONSTRAINT deliveries_default_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.delivery_attempts
+    ADD CONSTRAINT delivery_attempts_pkey PRIMARY KEY (bucket, merchant_id, delivery_id, claim);
+
+ALTER TABLE ONLY public.delivery_attempts_default
+    ADD CONSTRAINT delivery_attempts_default_pkey PRIMARY KEY (bucket, merchant_id, delivery_id, claim);
+
+ALTER TABLE ONLY public.dispatchers
+    ADD CONSTRAINT dispatchers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.endpoints
+    ADD CONSTRAINT endpoints_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (bucket, merchant_id, key);
+
+ALTER TABLE ONLY public.merchants
+    ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.work_tally
+    ADD CONSTRAINT work_tally_pkey PRIMARY KEY (span, starts_at, writer);
+
+ALTER TABLE ONLY simulator.charges
+    ADD CONSTRAINT charges_pkey PRIMARY KEY (idempotency_key);
+
+CREATE INDEX api_keys_by_merchant ON public.api_keys USING btree (merchant_id);
+
+CREATE INDEX deliveries_by_status ON ONLY public.deliveries USING btree (bucket, merchant_id, status, id);
+
+CREATE INDEX deliveries_default_bucket_merchant_id_status_id_idx ON public.deliveries_default USING btree (bucket, merchant_id, status, id);
+
+CREATE UNIQUE INDEX endpoints_one_default ON public.endpoints USING btree (bucket, merchant_id) WHERE is_default;
+
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (bucket, created_at);
+
+CREATE INDEX orders_by_age ON public.orders USING btree (bucket, merchant_id, created_at, id);
+
+CREATE INDEX outbox_due ON public.outbox USING btree (bucket, kind, next_retry_at);
+
+CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
+
+CREATE INDEX refunds_by_payment ON public.refunds USING btree (bucket, merchant_id, payment_id, id);
+
+CREATE INDEX movements_by_key ON simulator.movements USING btree (idempotency_key);
+
+ALTER INDEX public.deliveries_by_status ATTACH PARTITION public.deliveries_default_bucket_merchant_id_status_id_idx;
+
+ALTER INDEX public.deliveries_pkey ATTACH PARTITION public.deliveries_default_pkey;
+
+ALTER INDEX public.delivery_attempts_pkey ATTACH PARTITION public.delivery_attempts_default_pkey;
+
+ALTER INDEX public.events_pkey ATTACH PARTITION public.events_default_pkey;
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.merchants(id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_of_payment FOREIGN KEY (bucket, merchant_id, payment_id) REFERENCES public.payments(bucket, merchant_id, id);

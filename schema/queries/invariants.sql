@@ -1,0 +1,128 @@
+-- What must hold at every moment, under load and after any crash: each statement gives the rows that break its rule.
+-- `schema/invariants.py` counts them. Each rule is kept by one commit, so one snapshot never sees it half done.
+
+-- name: payment_without_first_events
+-- A payment and the two events that tell of it commit together.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
+    AND e.type IN ('payment.created', 'payment.pending')
+GROUP BY p.bucket, p.merchant_id, p.id
+HAVING count(*) FILTER (WHERE e.type = 'payment.created') <> 1 OR count(*) FILTER (WHERE e.type = 'payment.pending') <> 1;
+
+-- name: event_without_its_deliveries
+-- Each endpoint that wanted an event is owed it, or was served: no delivery is lost, and none is made twice.
+SELECT e.bucket, e.merchant_id, e.id
+FROM events e
+LEFT JOIN (
+    SELECT bucket, merchant_id, event_id, count(*) AS open_or_done, count(DISTINCT endpoint_id) AS endpoints
+    FROM webhook_logs GROUP BY bucket, merchant_id, event_id
+) d ON d.bucket = e.bucket AND d.merchant_id = e.merchant_id AND d.event_id = e.id
+WHERE e.deliveries <> coalesce(d.open_or_done, 0) OR d.open_or_done <> d.endpoints;
+
+-- name: delivery_without_event
+-- Nothing is sent that is not a fact.
+SELECT d.bucket, d.merchant_id, d.id
+FROM webhook_logs d
+LEFT JOIN events e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.event_id
+WHERE e.id IS NULL;
+
+-- name: delivered_without_proof
+-- A delivery counts as delivered when an attempt of it was answered with 2xx.
+SELECT d.bucket, d.merchant_id, d.id
+FROM deliveries d
+WHERE d.status = 'success' AND NOT EXISTS (
+    SELECT FROM delivery_attempts a
+    WHERE a.bucket = d.bucket AND a.merchant_id = d.merchant_id AND a.delivery_id = d.id
+        AND a.response_code BETWEEN 200 AND 299);
+
+-- name: pending_payment_without_work
+-- A payment that has not ended has somebody who must end it.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN outbox o ON o.bucket = p.bucket AND o.merchant_id = p.merchant_id AND o.id = p.id
+    AND o.kind = 'payment.process'
+WHERE p.status = 'pending' AND o.id IS NULL;
+
+-- name: settled_payment_with_work
+-- Nobody works on a payment that has ended.
+SELECT o.bucket, o.merchant_id, o.id
+FROM outbox o
+LEFT JOIN payments p ON p.bucket = o.bucket AND p.merchant_id = o.merchant_id AND p.id = o.id
+WHERE o.kind = 'payment.process' AND p.status IS DISTINCT FROM 'pending';
+
+-- name: settled_payment_without_end_event
+-- A payment's end is told once, and as it was.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
+    AND e.type IN ('payment.success', 'payment.failed')
+GROUP BY p.bucket, p.merchant_id, p.id, p.status
+HAVING count(e.id) <> CASE p.status WHEN 'pending' THEN 0 ELSE 1 END
+    OR count(e.id) FILTER (WHERE e.type <> 'payment.' || p.status) > 0;
+
+-- name: paid_order_without_event
+-- `order.paid` is told once for an order that is paid, and for no other.
+SELECT o.bucket, o.merchant_id, o.id
+FROM orders o
+LEFT JOIN events e ON e.bucket = o.bucket AND e.merchant_id = o.merchant_id AND e.subject_id = o.id
+    AND e.type = 'order.paid'
+GROUP BY o.bucket, o.merchant_id, o.id, o.status
+HAVING count(e.id) <> CASE o.status WHEN 'paid' THEN 1 ELSE 0 END;
+
+-- name: order_with_wrong_sums
+-- What an order says of itself is what its payments add up to.
+SELECT o.bucket, o.merchant_id, o.id
+FROM orders o
+LEFT JOIN payments p ON p.bucket = o.bucket AND p.merchant_id = o.merchant_id AND p.order_id = o.id
+GROUP BY o.bucket, o.merchant_id, o.id, o.amount_paid, o.attempts
+HAVING o.amount_paid <> coalesce(sum(p.amount) FILTER (WHERE p.status = 'success'), 0)
+    OR o.attempts <> count(p.id) FILTER (WHERE p.status <> 'pending');
+
+-- name: order_held_by_nobody
+-- The one place at the processor belongs to a payment that still is under way, or an order could never be paid.
+SELECT o.bucket, o.merchant_id, o.id
+FROM orders o
+LEFT JOIN payments p ON p.bucket = o.bucket AND p.merchant_id = o.merchant_id AND p.id = o.paying_payment_id
+WHERE o.paying_payment_id IS NOT NULL AND (p.status IS DISTINCT FROM 'pending' OR p.order_id IS DISTINCT FROM o.id);
+
+-- name: payment_without_order
+-- There is no foreign key from the hot table; the statement that starts a payment sees to it.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN orders o ON o.bucket = p.bucket AND o.merchant_id = p.merchant_id AND o.id = p.order_id
+WHERE o.id IS NULL OR o.currency <> p.currency OR o.amount <> p.amount;
+
+-- name: stored_answer_without_effect
+-- An idempotency key commits with what it answers for: a replay never speaks of something that is not there.
+SELECT k.bucket, k.merchant_id, k.key
+FROM idempotency_keys k
+CROSS JOIN LATERAL (SELECT k.body::json ->> 'id' AS id) a
+WHERE k.status = 201
+    AND NOT EXISTS (SELECT FROM payments p WHERE p.bucket = k.bucket AND p.merchant_id = k.merchant_id AND p.id = a.id)
+    AND NOT EXISTS (SELECT FROM orders o WHERE o.bucket = k.bucket AND o.merchant_id = k.merchant_id AND o.id = a.id)
+    AND NOT EXISTS (SELECT FROM refunds r WHERE r.bucket = k.bucket AND r.merchant_id = k.merchant_id AND r.id = a.id);
+
+-- name: money_moved_twice
+-- By the simulated processor's own books: one movement for one payment, however often it was asked.
+SELECT m.idempotency_key
+FROM simulator.movements m
+GROUP BY m.idempotency_key
+HAVING count(*) > 1;
+
+-- name: money_moved_for_nothing
+-- What the processor approved is what it moved, and belongs to a payment that succeeded or is under way.
+SELECT coalesce(c.idempotency_key, m.idempotency_key)
+FROM simulator.charges c
+FULL JOIN simulator.movements m ON m.idempotency_key = c.idempotency_key
+LEFT JOIN payments p ON p.id = coalesce(c.idempotency_key, m.idempotency_key)
+WHERE starts_with(coalesce(c.idempotency_key, m.idempotency_key), 'pay_')
+    AND ((m.idempotency_key IS NOT NULL) <> coalesce(c.approved, false)
+        OR (m.idempotency_key IS NOT NULL AND (p.status IS NULL OR p.status = 'failed' OR p.amount <> m.amount)));
+
+-- name: success_without_money
+-- No payment is called successful that the processor has not approved.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN simulator.charges c ON c.idempotency_key = p.id AND c.approved
+WHERE p.status = 'success' AND c.idempotency_key IS NULL;

@@ -1,0 +1,39 @@
+"""Settings are read once; what is unknown or wrong is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.config import load, load_service
+from gateway.secrets import make_sealer
+from kit.config import ConfigError
+
+
+def test_defaults_and_given_values() -> None:
+    config = load({"PORT": "8123", "TEST_MODE": "true", "TEST_PAYMENT_SUCCESS": "false", "LEDGATE_DRAIN": "3.5", "HOME": "/x"})
+    assert (config.port, config.test_mode, config.test_payment_success, config.drain) == (8123, True, False, 3.5)
+    assert load({"PORT": ""}).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"LEDGATE_PORTT": "1"}, "LEDGATE_PORTT"),
+        ({"PORT": "0"}, "PORT"),
+        ({"PORT": "x"}, "PORT"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+        ({"LEDGATE_CREDENTIAL_TTL": "6"}, "LEDGATE_CREDENTIAL_TTL"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(environ: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(environ)
+
+
+def test_a_service_needs_its_database_and_outside_test_mode_its_keys() -> None:
+    with pytest.raises(ConfigError, match="DATABASE_URL"):
+        load_service({})
+    with pytest.raises(ConfigError, match="LEDGATE_SECRET_KEYS"):
+        make_sealer(load({}))
+    with pytest.raises(ConfigError, match="LEDGATE_SECRET_KEYS"):
+        make_sealer(load({"LEDGATE_SECRET_KEYS": "a:b"}))
