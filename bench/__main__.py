@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench import claims, deliveries, payments, statements
+from bench.compared import middle
 from bench.stage import stage
 
 if TYPE_CHECKING:
+    from bench.compared import Compared
     from bench.stage import Stage
 
 PAYMENT_FLOOR = 0.25
@@ -31,13 +33,12 @@ class Scale(msgspec.Struct, frozen=True):
 
     rounds: int
     seconds: float
-    webhook_rounds: int
     webhooks: int
     idle: float
 
 
-FULL = Scale(rounds=3, seconds=8, webhook_rounds=3, webhooks=10_000, idle=5)
-QUICK = Scale(rounds=2, seconds=2, webhook_rounds=2, webhooks=2_000, idle=2)
+FULL = Scale(rounds=3, seconds=8, webhooks=10_000, idle=5)
+QUICK = Scale(rounds=2, seconds=2, webhooks=2_000, idle=2)
 
 
 class Report:
@@ -48,22 +49,27 @@ class Report:
 
     def head(self) -> None:
         """The columns of `ratio`."""
-        print(f"{'':36}{'Ledgate':>10}{'peer':>10}{'ratio':>8}{'floor':>8}   rounds, ratio each")
+        print(f"{'':36}{'Ledgate':>10}{'peer':>10}{'ratio':>8}{'floor':>8}   each round")
 
-    def ratio(self, what: str, ours: list[float], peer: list[float], ratio: float, floor: float) -> None:
-        """A comparison: medians, their ratio, and the ratio of each round."""
-        each = " ".join(f"{mine / theirs:.2f}" for mine, theirs in zip(ours, peer, strict=True))
-        verdict = "" if ratio >= floor else "   BELOW" if ratio >= floor * _MARGIN else "   FAR BELOW"
-        self.failed |= ratio < floor * _MARGIN
-        print(f"{what:36}{_middle(ours):10,.0f}{_middle(peer):10,.0f}{ratio:8.2f}{floor:8.2f}   {each}{verdict}")
+    def ratio(self, found: Compared, floor: float) -> None:
+        """A comparison: median rates, the median ratio, each round's ratio; and processor time for one unit."""
+        ours, peer = middle(found.ours), middle(found.peer)
+        verdict = "" if found.ratio >= floor else "  below" if found.ratio >= floor * _MARGIN else "  FAR BELOW"
+        self.failed |= found.ratio < floor * _MARGIN
+        each = " ".join(f"{ratio:.2f}" for ratio in found.ratios)
+        print(f"{found.what:36}{ours.rate:10,.0f}{peer.rate:10,.0f}{found.ratio:8.2f}{floor:8.2f}   {each}{verdict}")
+        parts = [(ours.processes, "ours"), (ours.server, "PostgreSQL")]
+        against = [(peer.processes, "the client"), (peer.server, "PostgreSQL")]
+        said = " against ".join(
+            " + ".join(f"{name} {seconds * 1e6:,.0f}" for seconds, name in side if seconds) for side in (parts, against)
+        )
+        self.fact("", f"processor time each, in us: {said}")
+        if found.note:
+            self.fact("", found.note)
 
     def fact(self, what: str, value: str) -> None:
         """Something to know, which is not judged."""
         print(f"{what:36}{value}")
-
-
-def _middle(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def measure(on: Stage, scale: Scale, report: Report) -> None:
@@ -71,11 +77,9 @@ def measure(on: Stage, scale: Scale, report: Report) -> None:
     report.head()
     with on.database("payments") as database:
         for one in payments.compare(database, rounds=scale.rounds, seconds=scale.seconds):
-            report.ratio(one.what, one.ours, one.peer, one.ratio, PAYMENT_FLOOR)
-            report.fact("", f"p50 {one.p50_ms:g} ms, p99 {one.p99_ms:g} ms at {payments.CLIENTS} connections")
+            report.ratio(one, PAYMENT_FLOOR)
     with on.database("deliveries") as database:
-        sent = deliveries.compare(database, rounds=scale.webhook_rounds, count=scale.webhooks)
-        report.ratio(f"webhooks/s, {scale.webhooks:,} drained", sent.ours, sent.peer, sent.ratio, WEBHOOK_FLOOR)
+        report.ratio(deliveries.compare(database, rounds=scale.rounds, count=scale.webhooks), WEBHOOK_FLOOR)
     if on.counts_statements:
         with on.database("statements") as database:
             for what, counted in (

@@ -14,12 +14,12 @@ import contextlib
 import sys
 import time
 from datetime import UTC, datetime
-from statistics import median
 from typing import TYPE_CHECKING
 
-import msgspec
 import psycopg
 
+from bench.compared import Compared, Round
+from bench.processor import used
 from bench.stage import ask, free_port, until
 from gateway import demo, payments
 from gateway.config import load
@@ -37,31 +37,18 @@ _BATCH = 100
 _OPEN = "SELECT count(*) FROM outbox WHERE kind = 'webhook.deliver'"
 _PUT_OFF = "UPDATE outbox SET next_retry_at = statement_timestamp() + interval '1 day'"
 _DUE = (
-    "WITH due AS (UPDATE outbox SET next_retry_at = statement_timestamp() WHERE kind = 'webhook.deliver' RETURNING 1)"
-    " SELECT count(*), pg_notify('ledgate_work', '') FROM due GROUP BY 2"
+    "WITH due AS (UPDATE outbox SET next_retry_at = statement_timestamp() WHERE kind = 'webhook.deliver' RETURNING 1),"
+    " counted AS (SELECT count(*) AS n FROM due)"
+    " SELECT n, pg_notify('ledgate_work', '') FROM counted"
 )
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """Webhooks a second of each round, the dispatcher's and the bare client's."""
-
-    ours: list[float]
-    peer: list[float]
-
-    @property
-    def ratio(self) -> float:
-        """The median over the rounds of ours / peer."""
-        return median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
 
 
 def compare(database: Database, *, rounds: int, count: int) -> Compared:
     """Alternate dispatcher and bare client for `rounds` rounds of `count` webhooks each."""
-    ours, peer = [], []
     with receiver(database) as port:
-        for _ in range(rounds):
-            ours.append(count / drain(database, port, count=count))
-            peer.append(count / _bare(database, port, count=count))
-    return Compared(ours, peer)
+        turns = [(drain(database, port, count=count), _bare(database, port, count=count)) for _ in range(rounds)]
+    ours, peer = (list(side) for side in zip(*turns, strict=True))
+    return Compared(f"webhooks/s, {count:,} drained", ours, peer)
 
 
 @contextlib.contextmanager
@@ -74,12 +61,13 @@ def receiver(database: Database) -> Iterator[int]:
         yield port
 
 
-def drain(database: Database, port: int, *, count: int) -> float:
-    """Make `count` deliveries and have one dispatcher drain them; returns the seconds of the draining."""
+def drain(database: Database, port: int, *, count: int) -> Round:
+    """Make `count` deliveries and have one dispatcher drain them."""
     fill(database, count=count)
     before = _received(port)
     with database.dispatcher() as child, psycopg.connect(database.url, autocommit=True) as conn:
-        started = time.perf_counter()
+        server = database.stage.server.pid
+        started, ours, theirs = time.perf_counter(), used(child.pid), used(server)
         due = conn.execute(_DUE).fetchone()
         assert due is not None
         assert due[0] == count, f"{due[0]} deliveries were made due, not {count}"
@@ -88,7 +76,8 @@ def drain(database: Database, port: int, *, count: int) -> float:
             return _received(port) - before >= count and conn.execute(_OPEN).fetchone() == (0,)
 
         until(done, within=120, child=child)
-        return time.perf_counter() - started
+        took = time.perf_counter() - started
+        return Round(count / took, (used(child.pid) - ours) / count, (used(server) - theirs) / count)
 
 
 def fill(database: Database, *, count: int) -> None:
@@ -109,11 +98,12 @@ def fill(database: Database, *, count: int) -> None:
     database.run(_PUT_OFF)
 
 
-def _bare(database: Database, port: int, *, count: int) -> float:
+def _bare(database: Database, port: int, *, count: int) -> Round:
     (body_bytes,) = database.run("SELECT octet_length(body) FROM events LIMIT 1")[0]
     argv = [sys.executable, "-m", "bench.bare", "--port", port, "--count", count]
     argv += ["--concurrency", CONCURRENCY, "--body-bytes", body_bytes]
-    return float(database.stage.result_of([str(part) for part in argv], within=120))
+    wall, processor = database.stage.result_of(argv, within=120).splitlines()[-1].split()
+    return Round(count / float(wall), float(processor) / count, 0.0)
 
 
 def _received(port: int) -> int:

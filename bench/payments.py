@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bench.compared import Compared, Round
 from bench.load import REUSABLE, Result
+from bench.processor import used
 from gateway import demo
 from gateway.config import load
 from gateway.merchants import SQL, Merchant, bucket_of
@@ -33,71 +35,68 @@ from gateway.secrets import make_sealer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.stage import Database
+    from bench.stage import Api, Database
 
 CLIENTS = 32
 _MARK = "~"
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """One kind of payment: rates a second of each round, ours and pgbench's, one after the other."""
-
-    what: str
-    ours: list[float]
-    peer: list[float]
-    p50_ms: float
-    p99_ms: float
-
-    @property
-    def ratio(self) -> float:
-        """The median over the rounds of ours / peer."""
-        return median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
+_TPS, _COUNT = r"^tps = ([0-9.]+)", r"actually processed: ([0-9]+)"
+# The plan that is right for a batch of one, whatever the statistics of tables that were empty a moment ago say.
+_PLANNED = (
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+)
 
 
 def compare(database: Database, *, rounds: int, seconds: float) -> list[Compared]:
     """Alternate API and pgbench for `rounds` rounds of `seconds` each, with a reusable order and with new orders."""
     found = []
-    with database.api() as port:
+    with database.api() as api:
         for reuse in (True, False):
-            through_api(database, port, seconds=1.0, reuse=reuse)  # fill pools and caches
+            through_api(database, api, seconds=1.0, reuse=reuse)  # fill pools and caches
+            _pgbench(database, seconds=1.0, reuse=reuse)
             ours, peer, results = [], [], []
             for _ in range(rounds):
-                results.append(through_api(database, port, seconds=seconds, reuse=reuse))
-                ours.append(results[-1].rate)
+                round_, result = through_api(database, api, seconds=seconds, reuse=reuse)
+                ours.append(round_)
+                results.append(result)
                 peer.append(_pgbench(database, seconds=seconds, reuse=reuse))
-            what = "payments/s, one reusable order" if reuse else "payments/s, a new order each"
             p50, p99 = median(one.p50_ms for one in results), median(one.p99_ms for one in results)
-            found.append(Compared(what, ours, peer, p50, p99))
+            note = f"answered within {p50:.0f} ms (p50), {p99:.0f} ms (p99) at {CLIENTS} connections"
+            found.append(Compared(f"payments/s, {'one reusable order' if reuse else 'new orders'}", ours, peer, note))
     return found
 
 
-def through_api(database: Database, port: int, *, seconds: float, reuse: bool) -> Result:
+def through_api(database: Database, api: Api, *, seconds: float, reuse: bool) -> tuple[Round, Result]:
     """Load the API from a process of its own.
 
     Raises:
         RuntimeError: an answer was not 201.
     """
     salt = f"load-{datetime.now(UTC):%H%M%S%f}"
-    argv = [sys.executable, "-m", "bench.load", "--port", port, "--seconds", seconds, "--salt", salt]
+    argv = [sys.executable, "-m", "bench.load", "--port", api.port, "--seconds", seconds, "--salt", salt]
     argv += ["--connections", CLIENTS, *(["--reuse"] if reuse else [])]
-    said = database.stage.result_of([str(part) for part in argv], within=seconds + 30)
+    ours, server = used(api.pid), used(database.stage.server.pid)
+    said = database.stage.result_of(argv, within=seconds + 30)
+    ours, server = used(api.pid) - ours, used(database.stage.server.pid) - server
     result = msgspec.json.decode(said.splitlines()[-1], type=Result)
-    if result.errors:
+    if result.errors or not result.payments:
         raise RuntimeError(f"{result.errors} of {result.payments} answers were not 201: {result.first_error}")
-    return result
+    return Round(result.rate, ours / result.payments, server / result.payments), result
 
 
-def _pgbench(database: Database, *, seconds: float, reuse: bool) -> float:
-    """Run the statement itself; payments a second."""
+def _pgbench(database: Database, *, seconds: float, reuse: bool) -> Round:
+    """Run the statement itself."""
     script = database.stage.folder / "payment.pgbench"
     write_script(script, database, reuse=reuse)
     argv = [database.stage.server.programs / "pgbench", "-n", "-M", "prepared", "-f", script]
     argv += ["-c", CLIENTS, "-j", 2, "-T", max(1, round(seconds)), "-D", "i=0", database.url]
-    said = database.stage.result_of([str(part) for part in argv], within=seconds + 30)
-    rate = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
-    if rate is None or "failed transactions: 0 (" not in said:
+    server = used(database.stage.server.pid)
+    said = database.stage.result_of(argv, within=seconds + 30, env={"PGOPTIONS": _PLANNED})
+    server = used(database.stage.server.pid) - server
+    rate, count = (re.search(found, said, re.MULTILINE) for found in (_TPS, _COUNT))
+    if rate is None or count is None or "failed transactions: 0 (" not in said:
         raise RuntimeError(said[-2000:])
-    return float(rate[1])
+    return Round(float(rate[1]), 0.0, server / int(count[1]))
 
 
 def write_script(path: Path, database: Database, *, reuse: bool) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -79,13 +79,13 @@ class Stage:
                 child.kill()
                 child.wait(10)
 
-    def result_of(self, argv: Sequence[str | Path], *, within: float) -> str:
+    def result_of(self, argv: Sequence[object], *, within: float, env: dict[str, str] | None = None) -> str:
         """Run a program to its end and give what it printed.
 
         Raises:
             RuntimeError: it failed; the message has its last words.
         """
-        child = children.spawn(argv, env=_environment(), cwd=str(ROOT))
+        child = children.spawn([str(part) for part in argv], env=_environment(env), cwd=str(ROOT))
         try:
             said = child.communicate(timeout=within)[0].decode(errors="replace")
         except subprocess.TimeoutExpired:
@@ -112,6 +112,14 @@ class Stage:
         time.sleep(0.2)  # backends read it between two statements
 
 
+class Api(NamedTuple):
+    """A running API."""
+
+    port: int
+    pid: int
+    """Of the process above its workers."""
+
+
 class Database:
     """One database of the stage, and the settings of processes that use it."""
 
@@ -123,16 +131,16 @@ class Database:
     def run(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """One statement of the bench itself; its rows, if it has any."""
         with psycopg.connect(self.url, autocommit=True) as conn:
-            cursor = conn.execute(query, values)  # type: ignore[arg-type]
+            cursor = conn.execute(query, values)
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager
-    def api(self) -> Iterator[int]:
-        """The API with its default settings, ready; its port."""
+    def api(self) -> Iterator[Api]:
+        """The API with its default settings, ready."""
         port = free_port()
         with self.stage.process("gateway", env={**self.env, "PORT": str(port)}) as child:
             until(lambda: b" 200 " in ask(port, "/health/ready"), child=child)
-            yield port
+            yield Api(port, child.pid)
 
     @contextlib.contextmanager
     def dispatcher(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -169,7 +177,7 @@ def until(probe: Callable[[], bool], *, within: float = 30.0, child: subprocess.
     end = time.monotonic() + within
     while not probe():
         if child is not None and child.poll() is not None:
-            raise RuntimeError(f"{child.args} ended with {child.returncode}")
+            raise RuntimeError(f"{child.args!r} ended with {child.returncode}")
         if time.monotonic() > end:
             raise RuntimeError(f"did not come within {within:g} s")
         time.sleep(0.01)

@@ -6,16 +6,14 @@ ours that is not between BEGIN and COMMIT is a commit of its own and one round t
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bench.deliveries import drain, receiver
 from bench.payments import through_api
-from kit.children import descendants
+from bench.processor import used
 
 if TYPE_CHECKING:
     from bench.stage import Database
@@ -59,10 +57,10 @@ class Idle(msgspec.Struct, frozen=True):
 
 def payments(database: Database, *, seconds: float) -> Counted:
     """Count under load through the API."""
-    with database.api() as port:
-        through_api(database, port, seconds=0.5, reuse=True)
+    with database.api() as api:
+        through_api(database, api, seconds=0.5, reuse=True)
         with database.stage.counting(database):
-            result = through_api(database, port, seconds=seconds, reuse=True)
+            _, result = through_api(database, api, seconds=seconds, reuse=True)
         return Counted(result.payments, _calls(database))
 
 
@@ -81,26 +79,13 @@ def idle(database: Database, *, seconds: float) -> Idle:
     with database.dispatcher() as child:
         time.sleep(1.0)
         with database.stage.counting(database):
-            began, ours, theirs = time.perf_counter(), _cpu(child.pid), _server_cpu(database)
+            server = database.stage.server.pid
+            began, ours, theirs = time.perf_counter(), used(child.pid), used(server)
             time.sleep(seconds)
             took = time.perf_counter() - began
-            ours, theirs = _cpu(child.pid) - ours, _server_cpu(database) - theirs
+            ours, theirs = used(child.pid) - ours, used(server) - theirs
         return Idle(sum(_calls(database).values()) / took, ours / took, theirs / took)
 
 
 def _calls(database: Database) -> dict[str, int]:
     return {name: calls for name, calls, _, _ in database.run(_NAMES)}
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used; 0 where the system has no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _server_cpu(database: Database) -> float:
-    server = database.stage.server.pid
-    return sum(_cpu(pid) for pid in [server, *descendants(server)])

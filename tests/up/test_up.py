@@ -37,6 +37,11 @@ def until(condition: Callable[[], object], what: Callable[[], str], *, seconds: 
         time.sleep(0.02)
 
 
+def who(pids: list[int]) -> str:
+    """The command lines of those that live."""
+    return "\n".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in pids if alive(pid))
+
+
 class Run:
     """One `ledgate` command in a process of its own."""
 
@@ -148,7 +153,7 @@ def run(folder: Path, ports: tuple[int, int]) -> Iterator[Callable[..., Run]]:
         left = one.everybody()
         one.process.kill()
         one.ended()
-        until(lambda left=left: not any(map(alive, left)), lambda left=left: f"left behind: {left}")
+        until(lambda left=left: not any(map(alive, left)), lambda left=left: who(left))
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +313,7 @@ def test_a_kill_leaves_no_process_and_the_next_start_works_at_once(run):
     again = run("up")
     again.until_said(UP)
 
-    until(lambda: not any(map(alive, everybody)), lambda: f"left behind: {everybody}")
+    until(lambda: not any(map(alive, everybody)), lambda: who(everybody))
     assert again.get(f"/api/v1/payments/{killed.payment_id}").json()["status"] == "success"
 
 
