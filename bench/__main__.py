@@ -22,6 +22,7 @@ from bench.stage import stage
 if TYPE_CHECKING:
     from bench.compared import Compared
     from bench.stage import Stage
+    from bench.statements import Counted
 
 PAYMENT_FLOOR = 0.25
 WEBHOOK_FLOOR = 0.3
@@ -67,6 +68,11 @@ class Report:
         if found.note:
             self.fact("", found.note)
 
+    def counted(self, what: str, counted: Counted) -> None:
+        """Calls of each statement for one unit of work."""
+        detail = ", ".join(f"{name} {calls:,}" for name, calls in counted.calls.items())
+        self.fact(what, f"{counted.commits:.3f}  ({counted.units:,}: {detail})")
+
     def fact(self, what: str, value: str) -> None:
         """Something to know, which is not judged."""
         print(f"{what:36}{value}")
@@ -81,13 +87,10 @@ def measure(on: Stage, scale: Scale, report: Report) -> None:
     with on.database("deliveries") as database:
         report.ratio(deliveries.compare(database, rounds=scale.rounds, count=scale.webhooks), WEBHOOK_FLOOR)
     if on.counts_statements:
-        with on.database("statements") as database:
-            for what, counted in (
-                ("commits per payment", statements.payments(database, seconds=scale.seconds / 2)),
-                ("commits per webhook", statements.webhooks(database, count=scale.webhooks)),
-            ):
-                detail = ", ".join(f"{name} {calls}" for name, calls in counted.calls.items())
-                report.fact(what, f"{counted.commits:.3f} ({counted.units:,}: {detail})")
+        with on.database("counted_payments") as database:
+            report.counted("commits per payment", statements.payments(database, seconds=scale.seconds / 2))
+        with on.database("counted_webhooks") as database:
+            report.counted("commits per webhook", statements.webhooks(database, count=scale.webhooks))
         with on.database("idle") as database:
             idle = statements.idle(database, seconds=scale.idle)
             text = (

@@ -145,7 +145,7 @@ class Server:
         for backend in backends:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(backend, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(10)
         deadline = time.monotonic() + 10
         while any(alive(backend) for backend in backends) and time.monotonic() < deadline:
             time.sleep(_POLL)

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from gateway import demo
 from gateway.config import Config, load
+from kit.db import Connection
 from tests.support.server import drop, find_server, fresh_database, make_template
 
 _stack = contextlib.ExitStack()
@@ -78,7 +79,14 @@ def config(database_url: str) -> Config:
 
 
 @pytest.fixture
-async def demo_merchant(config: Config) -> AsyncIterator[str]:
+async def demo_merchant(config: Config) -> str:
     """The demo merchant of the quick start, in the fresh database; its id."""
     await demo.seed(config.database_url, config)
-    yield demo.MERCHANT_ID
+    return demo.MERCHANT_ID
+
+
+@pytest.fixture
+async def db(config: Config, demo_merchant: str) -> AsyncIterator[Connection]:
+    """An autocommitting connection to a database with the demo merchant."""
+    async with await psycopg.AsyncConnection.connect(config.database_url, autocommit=True) as made:
+        yield made

@@ -49,6 +49,8 @@ class Stopping:
             raise Interrupted
         # Whoever runs us may pass on a Ctrl-C that the terminal has already sent to both.
         if time.monotonic() - self._since > _ECHO_SECONDS:
+            for signum in self._before:
+                signal.signal(signum, signal.SIG_IGN)  # an impatient third one would start this anew
             try:
                 self._at_once()
                 sys.stdout.flush()

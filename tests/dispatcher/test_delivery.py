@@ -21,7 +21,7 @@ from gateway.config import Config
 from gateway.secrets import make_sealer
 from kit.db import Connection
 from outbox import endpoints
-from tests.outbox.conftest import MERCHANT, db, pay  # noqa: F401 - a fixture
+from tests.support.paying import MERCHANT, pay
 from tests.support.waiting import eventually
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -65,7 +65,9 @@ async def _finished(conn: Conn, count: int) -> list[dict[str, Any]]:
     return await eventually(all_there, what=f"{count} finished deliveries")
 
 
-async def test_standard_webhooks_verifies_and_the_body_is_the_event_s(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_standard_webhooks_verifies_and_the_body_is_the_event_s(
+    config: Config, db: Connection, conn: Conn
+) -> None:
     got: list[tuple[dict[str, str], bytes]] = []
 
     async def accept(request: web.Request) -> web.Response:
@@ -96,7 +98,10 @@ async def test_standard_webhooks_verifies_and_the_body_is_the_event_s(config: Co
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503, 301, 302, 307, 204])
 async def test_only_2xx_is_success_and_redirects_are_not_followed(
-    config: Config, db: Connection, conn: Conn, status: int  # noqa: F811
+    config: Config,
+    db: Connection,
+    conn: Conn,
+    status: int,
 ) -> None:
     paths: list[str] = []
 
@@ -116,7 +121,9 @@ async def test_only_2xx_is_success_and_redirects_are_not_followed(
 
 
 async def test_failures_follow_the_schedule_with_equal_bytes_and_id_until_exhausted(
-    config: Config, db: Connection, conn: Conn  # noqa: F811
+    config: Config,
+    db: Connection,
+    conn: Conn,
 ) -> None:
     got: list[tuple[str, str, bytes]] = []
 
@@ -139,7 +146,7 @@ async def test_failures_follow_the_schedule_with_equal_bytes_and_id_until_exhaus
     assert conn.execute("SELECT count(*) AS n FROM outbox").fetchone() == {"n": 0}
 
 
-async def test_410_disables_the_endpoint_with_a_reason(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_410_disables_the_endpoint_with_a_reason(config: Config, db: Connection, conn: Conn) -> None:
     async def gone(request: web.Request) -> web.Response:
         return web.Response(status=410)
 
@@ -163,7 +170,7 @@ async def test_410_disables_the_endpoint_with_a_reason(config: Config, db: Conne
     assert kept["n"] >= 2, "its events are kept, and say that nobody was told"
 
 
-async def test_an_unreachable_receiver_is_an_attempt_with_its_error(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_an_unreachable_receiver_is_an_attempt_with_its_error(config: Config, db: Connection, conn: Conn) -> None:
     await _point(conn, "http://127.0.0.1:1/hook", schedule=[0])
     await pay(db, config)
     async with dispatching(config):
@@ -229,7 +236,7 @@ async def test_a_receiver_that_drips_is_cut_by_the_total_time(monkeypatch: pytes
     assert said.duration < 2
 
 
-async def test_work_of_an_endpoint_that_is_gone_ends(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_work_of_an_endpoint_that_is_gone_ends(config: Config, db: Connection, conn: Conn) -> None:
     await pay(db, config)
     conn.execute("DELETE FROM endpoints")
     async with dispatching(config):
@@ -237,7 +244,7 @@ async def test_work_of_an_endpoint_that_is_gone_ends(config: Config, db: Connect
     assert {(row["status"], row["attempts"]) for row in rows} == {("failed", 0)}
 
 
-async def test_a_payment_that_is_declined_says_why(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_a_payment_that_is_declined_says_why(config: Config, db: Connection, conn: Conn) -> None:
     async with receiving(_ok) as url:
         await _point(conn, url)
         await pay(db, config, order_id="o-1", amount=100)
@@ -245,11 +252,13 @@ async def test_a_payment_that_is_declined_says_why(config: Config, db: Connectio
             await _finished(conn, 3)
     payment = conn.execute("SELECT status, error_code, sealed_instrument FROM payments").fetchone()
     assert payment == {"status": "failed", "error_code": "payment_declined", "sealed_instrument": None}
-    order = conn.execute("SELECT status, attempts, amount_paid, paying_payment_id FROM orders WHERE id = 'o-1'").fetchone()
+    order = conn.execute(
+        "SELECT status, attempts, amount_paid, paying_payment_id FROM orders WHERE id = 'o-1'"
+    ).fetchone()
     assert order == {"status": "attempted", "attempts": 1, "amount_paid": 0, "paying_payment_id": None}
 
 
-async def test_an_order_is_paid_once_whatever_is_pending(config: Config, db: Connection, conn: Conn) -> None:  # noqa: F811
+async def test_an_order_is_paid_once_whatever_is_pending(config: Config, db: Connection, conn: Conn) -> None:
     """Five payments of one order: one takes the money, the others fail without asking the processor."""
     async with receiving(_ok) as url:
         await _point(conn, url)

@@ -28,8 +28,7 @@ from test_merchant.signature import SignatureError, signing_key, verify
 SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 DEMO_SECRET = "whsec_test_abc123"
 BODY = (
-    b'{"id":"evt_1","event":"payment.success","timestamp":1705315870,'
-    b'"data":{"payment":{"id":"pay_1","amount":50000}}}'
+    b'{"id":"evt_1","event":"payment.success","timestamp":1705315870,"data":{"payment":{"id":"pay_1","amount":50000}}}'
 )
 
 # The vector that users count on.
@@ -46,9 +45,7 @@ def standard(body=BODY, *, secret=SECRET, webhook_id="evt_1", at=None, **extra):
     """Headers as the public library signs them."""
     at = time.time() if at is None else at
     # The library reads its naive `datetime` as UTC.
-    signature = Webhook(secret).sign(
-        webhook_id, datetime.fromtimestamp(at, UTC).replace(tzinfo=None), body.decode()
-    )
+    signature = Webhook(secret).sign(webhook_id, datetime.fromtimestamp(at, UTC).replace(tzinfo=None), body.decode())
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(int(at)),
@@ -438,9 +435,7 @@ class TestBehaviour:
     async def test_a_held_request_is_seen_at_once_and_its_retry_is_a_duplicate(self, shop):
         await behave(shop, mode="hang", times=1)
         with pytest.raises(TimeoutError):
-            await shop.post(
-                "/webhook", data=BODY, headers=standard(), timeout=aiohttp.ClientTimeout(total=0.2)
-            )
+            await shop.post("/webhook", data=BODY, headers=standard(), timeout=aiohttp.ClientTimeout(total=0.2))
         await post(shop, standard())
 
         seen = await arrivals(shop)
@@ -506,9 +501,7 @@ class TestProcess:
     async def begin(port):
         """A connection on which the receiver waits for a body."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            b"POST /webhook HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
-        )
+        writer.write(b"POST /webhook HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
         assert b"100 Continue" in await reader.readline()
         return reader, writer
 

@@ -29,7 +29,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.faults
 
 KILLS = 10 if LONG else 3
-PAYMENTS_BETWEEN = 300
+PAYMENTS_BETWEEN = 300 if LONG else 150
 
 
 def test_no_payment_is_lost_or_made_twice(database_url: str, conn: Look, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_no_payment_is_lost_or_made_twice(database_url: str, conn: Look, tmp_pat
         assert_all_told(shop, conn)
         _replays(shop.url, clients.acknowledged.items())
         retried = [answer for answer in clients.acknowledged.values() if answer.tries > 1]
-        assert clients.broken_off >= KILLS
+        assert clients.broken_off >= KILLS  # there were requests in flight at each kill
         print(
             f"\nAPI killed {KILLS} times: {len(clients.acknowledged)} payments acknowledged, 0 missing, 0 twice;"
             f" {clients.broken_off} requests cut off, {sum(answer.replayed for answer in retried)} of {len(retried)}"

@@ -36,7 +36,10 @@ JSON = {"Content-Type": "application/json"}
         (b'{"notes": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}", 400),
         (b"[" * 60_000, 400),
         (b'{"order_id": "x", "method": "upi", "vpa": "a1@psp", "amount": 1e400, "currency": "INR"}', 400),
-        (b'{"order_id": "x", "method": "upi", "vpa": "a1@psp", "amount": 99999999999999999999, "currency": "INR"}', 400),
+        (
+            b'{"order_id": "x", "method": "upi", "vpa": "a1@psp", "amount": 99999999999999999999, "currency": "INR"}',
+            400,
+        ),
         (b'{"order_id": "x", "method": "upi", "vpa": "a1@psp", "amount": NaN, "currency": "INR"}', 400),
         (b" " * 1_048_576, 413),
         (b'{"order_id": "' + b"x" * 1_048_576 + b'"}', 413),
@@ -48,7 +51,10 @@ async def test_malformed_bodies(api: Api, conn: Conn, body: bytes, status: int) 
     assert _payments(conn) == 0
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", ""])
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", ""],
+)
 async def test_other_media_types_are_415(api: Api, kind: str) -> None:
     said = await api.client.post("/api/v1/payments", content=b'{"a": 1}', headers={**AUTH, "Content-Type": kind})
     _refused(said.status_code, said.json(), 415)

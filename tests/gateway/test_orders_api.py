@@ -42,7 +42,12 @@ async def test_an_order_is_answered_read_and_listed_the_same(api: Api) -> None:
 async def test_wrong_orders_are_refused_by_field(api: Api, change: dict[str, object], field: str, reason: str) -> None:
     said = await api.post("/orders", {"amount": 100, "currency": "INR", **change})
     error = said.json()["error"]
-    assert (said.status_code, error["code"], error["field"], error["reason"]) == (400, "BAD_REQUEST_ERROR", field, reason)
+    assert (said.status_code, error["code"], error["field"], error["reason"]) == (
+        400,
+        "BAD_REQUEST_ERROR",
+        field,
+        reason,
+    )
     assert (await api.get("/orders")).json()["data"][0]["id"] in {"order_test_123", "order_123"}
 
 

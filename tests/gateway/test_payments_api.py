@@ -21,7 +21,8 @@ async def test_a_payment_commits_with_its_events_deliveries_and_work(api: Api, c
     assert said.status_code == 201
     assert payment | {"id": "", "created_at": ""} == {
         "id": "", "order_id": "order_test_123", "amount": 50000, "currency": "INR", "method": "upi", "flow": "collect",
-        "vpa": "user@paytm", "status": "pending", "captured": False, "amount_refunded": 0, "notes": {}, "created_at": "",
+        "vpa": "user@paytm", "status": "pending", "captured": False, "amount_refunded": 0, "notes": {},
+        "created_at": "",
     }  # fmt: skip
     events = conn.execute("SELECT * FROM events ORDER BY id").fetchall()
     assert [(one["type"], one["subject_id"], one["deliveries"]) for one in events] == [
@@ -49,7 +50,9 @@ async def test_the_write_is_one_statement_and_one_commit(api: Api, conn: Conn) -
         return int(row["n"]) if row else 0
 
     before = commits()
-    said = await api.post("/payments", {**UPI, "order_id": "fresh", "amount": 7, "currency": "INR"}, **{"Idempotency-Key": "k"})
+    said = await api.post(
+        "/payments", {**UPI, "order_id": "fresh", "amount": 7, "currency": "INR"}, **{"Idempotency-Key": "k"}
+    )
 
     assert said.status_code == 201
     assert commits() == before + 1, "payment, order, events, deliveries, work and key bear one transaction's id"
@@ -125,7 +128,9 @@ async def test_a_wrong_card_is_refused_without_repeating_it(
 
 async def test_of_a_card_only_brand_and_last_four_are_in_the_clear(api: Api, conn: Conn) -> None:
     """Nowhere in the database does the number, its spaces aside, or the CVV stand in the clear."""
-    said = await api.post("/payments", {"order_id": "order_123", "method": "card", "card": CARD}, **{"Idempotency-Key": "c"})
+    said = await api.post(
+        "/payments", {"order_id": "order_123", "method": "card", "card": CARD}, **{"Idempotency-Key": "c"}
+    )
 
     assert said.json()["card"] == {"brand": "visa", "last4": "1111"}
     for table in ("payments", "events", "outbox", "idempotency_keys"):
@@ -177,8 +182,17 @@ async def test_lists_are_newest_first_and_filtered(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}, {"status": "done"}, {"order_id": "a\0b"}, {"created_from": "yesterday"}]
-)  # fmt: skip
+    "params",
+    [
+        {"limit": 0},
+        {"limit": 101},
+        {"limit": "x"},
+        {"offset": -1},
+        {"status": "done"},
+        {"order_id": "a\0b"},
+        {"created_from": "yesterday"},
+    ],
+)
 async def test_wrong_list_parameters_are_refused(api: Api, params: dict[str, object]) -> None:
     said = await api.get("/payments", **params)
     assert (said.status_code, said.json()["error"]["code"]) == (400, "BAD_REQUEST_ERROR")

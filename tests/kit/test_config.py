@@ -10,7 +10,9 @@ from kit.config import ConfigError
 
 
 def test_defaults_and_given_values() -> None:
-    config = load({"PORT": "8123", "TEST_MODE": "true", "TEST_PAYMENT_SUCCESS": "false", "LEDGATE_DRAIN": "3.5", "HOME": "/x"})
+    config = load(
+        {"PORT": "8123", "TEST_MODE": "true", "TEST_PAYMENT_SUCCESS": "false", "LEDGATE_DRAIN": "3.5", "HOME": "/x"}
+    )
     assert (config.port, config.test_mode, config.test_payment_success, config.drain) == (8123, True, False, 3.5)
     assert load({"PORT": ""}).port == 8000
 

@@ -43,5 +43,13 @@ def test_typeid_s_own_vector() -> None:
 
 def test_a_pattern_refuses_what_no_id_is() -> None:
     good = ids.new("pay")
-    for bad in (good + "0", good[:-1], good.upper(), "pay_8" + good[5:], "evt" + good[3:], good + "\n", "pay_" + "i" * 26):
+    for bad in (
+        good + "0",
+        good[:-1],
+        good.upper(),
+        "pay_8" + good[5:],
+        "evt" + good[3:],
+        good + "\n",
+        "pay_" + "i" * 26,
+    ):
         assert not ids.pattern("pay").match(bad)

@@ -48,7 +48,9 @@ def test_a_fingerprint_is_recognised_under_every_key_and_never_guessed_without()
     assert not Sealer({"a": TWO}).has_fingerprint(b"x", old.fingerprint(b"x"))
 
 
-@pytest.mark.parametrize("text", ["", "a", "a:", "a:!!!", "a:" + base64.b64encode(b"short").decode(), f"{TEXT},{TEXT}", ":" + TEXT[2:]])
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:", "a:!!!", "a:" + base64.b64encode(b"short").decode(), f"{TEXT},{TEXT}", ":" + TEXT[2:]]
+)
 def test_malformed_keys_are_refused_without_being_shown(text: str) -> None:
     with pytest.raises(SealError) as refused:
         Sealer.parse(text)

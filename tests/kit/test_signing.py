@@ -20,7 +20,9 @@ def test_the_contract_s_vector() -> None:
 
 
 @pytest.mark.parametrize("library", [Webhook, SvixWebhook])
-def test_public_libraries_verify_during_a_rotation_with_either_secret(library: type[Webhook] | type[SvixWebhook]) -> None:
+def test_public_libraries_verify_during_a_rotation_with_either_secret(
+    library: type[Webhook | SvixWebhook],
+) -> None:
     new, old = new_secret(), new_secret()
     now = int(datetime.now(UTC).timestamp())
     headers = {

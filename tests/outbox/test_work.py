@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from gateway.config import Config
+from gateway.secrets import make_sealer
 from kit.db import Connection
 from outbox import deliveries, endpoints, work
 from outbox.deliveries import Attempt, Outcome
 from outbox.work import Work
-from tests.outbox.conftest import ALL, MERCHANT, pay
-from gateway.secrets import make_sealer
-from datetime import UTC, datetime, timedelta
+from tests.support.paying import ALL, MERCHANT, pay
 
 Conn = psycopg.Connection[dict[str, Any]]
 
 
-async def _claim(db: Connection, who: str, limit: int = 100, kind: work.Kind = "webhook.deliver", lease: float = 30) -> list[Work]:
+async def _claim(
+    db: Connection, who: str, limit: int = 100, kind: work.Kind = "webhook.deliver", lease: float = 30
+) -> list[Work]:
     return await work.claim(db, kind, ALL, limit=limit, lease=lease, dispatcher=who)
 
 
 def _outcome(one: Work, status: str = "success", **more: Any) -> Outcome:
-    attempt = Attempt(number=one.attempts + 1, started_at=datetime.now(UTC), duration_ms=3, request_headers="{}", response_code=200)
+    attempt = Attempt(
+        number=one.attempts + 1, started_at=datetime.now(UTC), duration_ms=3, request_headers="{}", response_code=200
+    )
     return Outcome(work=one, status=status, attempt=attempt, **more)  # type: ignore[arg-type]
 
 
@@ -125,7 +129,9 @@ async def test_settling_moves_reschedules_and_records(db: Connection, config: Co
     assert conn.execute("SELECT count(*) AS n FROM delivery_attempts").fetchone() == {"n": 2}
 
 
-async def test_every_endpoint_that_wants_an_event_gets_it_and_no_other(db: Connection, config: Config, conn: Conn) -> None:
+async def test_every_endpoint_that_wants_an_event_gets_it_and_no_other(
+    db: Connection, config: Config, conn: Conn
+) -> None:
     """Exact type, `payment.*`, `*`; a disabled one and another merchant's get nothing; ids stay unique and sorted."""
     sealer = make_sealer(config)
     common: dict[str, Any] = {"bucket": MERCHANT.bucket, "url": "http://localhost:1/"}
@@ -139,7 +145,10 @@ async def test_every_endpoint_that_wants_an_event_gets_it_and_no_other(db: Conne
     await pay(db, config)
 
     owed = conn.execute("SELECT * FROM outbox WHERE kind = 'webhook.deliver' ORDER BY id").fetchall()
-    by_type = {kind: {wanted.get(o["endpoint_id"], "default") for o in owed if o["event_type"] == kind} for kind in ("payment.created", "payment.pending")}
+    by_type = {
+        kind: {wanted.get(o["endpoint_id"], "default") for o in owed if o["event_type"] == kind}
+        for kind in ("payment.created", "payment.pending")
+    }
     assert by_type == {
         "payment.created": {"payment.created", "payment.*", "*", "default"},
         "payment.pending": {"payment.*", "*", "default"},
@@ -203,7 +212,9 @@ async def test_finished_work_is_counted_for_24_hours_to_the_second(db: Connectio
 
 async def test_beats_tell_who_lives_and_the_dead_are_forgotten(db: Connection, conn: Conn) -> None:
     async def beat(who: str) -> set[str]:
-        return set(await work.beat(db, dispatcher=who, host="h", pid=1, version="1", delivered=0, processed=0, in_flight=0))
+        return set(
+            await work.beat(db, dispatcher=who, host="h", pid=1, version="1", delivered=0, processed=0, in_flight=0)
+        )
 
     await beat("one")
     assert await beat("two") == {"one", "two"}

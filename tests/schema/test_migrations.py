@@ -84,7 +84,9 @@ def test_several_processes_migrate_at_once(empty_database_url: str) -> None:
 
     assert [process.returncode for process in started] == [0] * 4
     lines = "".join(said).splitlines()
-    migrations = [path.stem for path in sorted((ROOT / "schema/migrations").glob("*.sql")) if "rollback" not in path.name]
+    migrations = [
+        path.stem for path in sorted((ROOT / "schema/migrations").glob("*.sql")) if "rollback" not in path.name
+    ]
     assert sorted(line for line in lines if line != "up to date") == [f"applied {name}" for name in migrations]
     assert lines.count("up to date") == 3
 

@@ -39,8 +39,10 @@ class Load:
         """Idempotency-Key -> its 201."""
         self.statuses: Counter[int] = Counter()
         """Every answer's status."""
+        self.refused = 0
+        """Tries to connect that were refused."""
         self.broken_off = 0
-        """Requests that got no answer or half of one."""
+        """Requests that were sent, and got no answer or half of one."""
         self.wrong: list[str] = []
         """What no client should ever see."""
         self.slowest_refusal = 0.0
@@ -95,6 +97,10 @@ class Load:
                 async with session.post(self._url, json=request, headers={"Idempotency-Key": key}) as response:
                     body = await response.read()
                     status, replayed = response.status, "Idempotent-Replayed" in response.headers
+            except aiohttp.ClientConnectorError:
+                self.refused += 1
+                await asyncio.sleep(_BACK_OFF)
+                continue
             except (aiohttp.ClientError, OSError, TimeoutError):
                 self.broken_off += 1
                 await asyncio.sleep(_BACK_OFF)

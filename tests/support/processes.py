@@ -142,7 +142,11 @@ class Stack:
                 return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
             return False
 
-        until(ready, within=within, what=f"API ready; log: {self.api.log.read_text()[-2000:] if self.api.log.exists() else ''}")
+        until(
+            ready,
+            within=within,
+            what=f"API ready; log: {self.api.log.read_text()[-2000:] if self.api.log.exists() else ''}",
+        )
 
     def start_receiver(self) -> None:
         """Start the test merchant and wait until it listens."""

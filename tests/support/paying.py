@@ -1,12 +1,8 @@
-"""A merchant with an endpoint, and payments written straight through the write path."""
+"""Payments written straight through the write path, as the demo merchant."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-
-import psycopg
-import pytest
 
 from gateway import payments
 from gateway.config import Config
@@ -20,14 +16,9 @@ MERCHANT = Merchant(MERCHANT_ID, bucket_of(MERCHANT_ID), "Ledgate Demo", "key", 
 ALL = dict.fromkeys(range(64), datetime(1970, 1, 1, tzinfo=UTC))
 
 
-@pytest.fixture
-async def db(config: Config, demo_merchant: str) -> AsyncIterator[Connection]:
-    """An autocommitting connection to a database with the demo merchant."""
-    async with await psycopg.AsyncConnection.connect(config.database_url, autocommit=True) as made:
-        yield made
-
-
-async def pay(db: Connection, config: Config, count: int = 1, order_id: str = "order_test_123", amount: int | None = None) -> list[str]:
+async def pay(
+    db: Connection, config: Config, count: int = 1, order_id: str = "order_test_123", amount: int | None = None
+) -> list[str]:
     """Write payments with one batch; returns their ids."""
     sealer = make_sealer(config)
     request = CreatePayment(
