@@ -22,7 +22,7 @@ from gateway import idempotency
 from gateway.processors.simulator import Simulator
 from gateway.secrets import make_sealer
 from kit import ids
-from kit.db import AWAY, Database, make_pool
+from kit.db import AWAY, Database
 from kit.doorbell import listen
 from outbox import work as outbox_work
 from schema import partitions
@@ -38,10 +38,10 @@ log = structlog.get_logger()
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
-# Every statement of a dispatcher goes by primary key from a small batch: nested loops, joined in the order in which they
-# are written, are right whatever the statistics say of a queue that was empty a moment ago. Left to itself on tables
-# that were never analysed, the planner joined a batch of 200 payments with every order of the merchant and each of those
-# with every payment: over 30 s at 1,000 payments, 0.1 s like this at 2,000.
+# Every statement of a dispatcher goes by primary key from a small batch: nested loops, joined in the order in which
+# they are written, are right whatever the statistics say of a queue that was empty a moment ago. Left to itself on
+# tables that were never analysed, the planner joined a batch of 200 payments with every order of the merchant and each
+# of those with every payment: over 30 s at 1,000 payments; 0.1 s like this at 2,000.
 _PLANS = (
     "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c join_collapse_limit=1"
     " -c plan_cache_mode=force_generic_plan"
@@ -71,16 +71,10 @@ class Dispatcher:
         """Work until `stop`, through every outage of the database; then drain."""
         config = self._config
         sealer = make_sealer(config)
-        pool = make_pool(
-            config.database_url,
-            name="ledgate-dispatcher",
-            size=_POOL,
-            statement_timeout=30.0,
-            wait=5.0,
-            options=_PLANS,
-        )
         sender = Sender(connections=config.max_deliveries)
-        async with Database(pool, wait=5.0) as database:
+        async with Database(
+            config.database_url, name="ledgate-dispatcher", size=_POOL, statement_timeout=30.0, wait=5.0, options=_PLANS
+        ) as database:
             test = config.webhook_retry_intervals_test
             deliver = Lane(
                 Deliver(
@@ -180,7 +174,9 @@ class Dispatcher:
                     await outbox_work.tidy(conn)
                     await idempotency.forget_expired(conn)
                 await asyncio.to_thread(self._partitions)
-            except (*AWAY, psycopg.Error) as error:
+            except AWAY:
+                await asyncio.sleep(30)  # an outage has its own line
+            except psycopg.Error as error:
                 log.warning("housekeeping.failed", error=type(error).__name__)
                 await asyncio.sleep(30)
             else:

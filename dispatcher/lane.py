@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from datetime import datetime
 
-    from kit.db import Database
+    from kit.db import Connection, Database
     from outbox.work import Kind, Work
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Worker(Protocol[O]):
     async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, O]]]:
         """Read what claimed works need, in one go; returns a coroutine for each work that ends with an outcome.
 
-        May raise what `AWAY` names: the works then wait for their leases to end.
+        May raise what `AWAY` names: the works are then given back as soon as the database can be asked to.
         """
         ...
 
@@ -85,6 +85,7 @@ class Lane(Generic[O]):
         self._settler: Settler[O] = Settler(worker.settle, done=self._finish, limit=claim_size)
         self._floors: dict[int, datetime] = {}
         self._swept = self._helped = 0.0
+        self._unprepared: list[Work] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -113,6 +114,7 @@ class Lane(Generic[O]):
         if limit <= 0:
             return 0
         async with self._database.connection() as conn:
+            await self._give_back(conn)
             works = await outbox_work.claim(
                 conn,
                 self._worker.kind,
@@ -131,7 +133,8 @@ class Lane(Generic[O]):
         try:
             coroutines = await self._worker.prepare(works)
         except AWAY:
-            self._forget(works)  # their leases end by themselves
+            self._forget(works)
+            self._unprepared += works
             raise
         except Exception:
             self._forget(works)
@@ -163,11 +166,18 @@ class Lane(Generic[O]):
         self._settler.close()
         await asyncio.wait([self._settling], timeout=_LAST_WORDS)  # bounded: the database may be away
         self._settling.cancel()
-        rest = [(work, 0.0) for work in self.in_flight.values()]
-        if rest:
+        self._unprepared += self.in_flight.values()
+        given_back = len(self._unprepared)
+        if given_back:
             async with self._database.connection() as conn:
-                await outbox_work.release(conn, rest, dispatcher=self._dispatcher)
-        return len(rest)
+                await self._give_back(conn)
+        return given_back
+
+    async def _give_back(self, conn: Connection) -> None:
+        """End the leases of what was claimed and cannot be done here, rather than let others wait for their end."""
+        if self._unprepared:
+            await outbox_work.release(conn, [(work, 0.0) for work in self._unprepared], dispatcher=self._dispatcher)
+            self._unprepared.clear()
 
     def _look_at(self) -> dict[int, datetime]:
         """Buckets and floors of the next claim: favourites, the others too when idle, all from zero now and then."""

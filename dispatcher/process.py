@@ -9,7 +9,7 @@ import structlog
 
 from dispatcher import schedule
 from gateway import processing
-from gateway.processing import ORDER_ALREADY_PAID, Busy, Over, Ready, Result, TooLate
+from gateway.processing import ORDER_ALREADY_PAID, Busy, Over, Ready, Result, Sealed, TooLate
 from gateway.processors import Declined, ProcessorUnreachableError
 from outbox import work as outbox_work
 from outbox.work import Work
@@ -100,6 +100,10 @@ class Process:
                 return Result(work, payment, None, ORDER_ALREADY_PAID)
             case Busy(work):
                 return Later(work, _BUSY_DELAY)
+            case Sealed(work, reason):
+                delay = schedule.processor_delay(work.claims)
+                log.error("payment.sealed", payment=work.id, reason=reason, next_s=delay)
+                return Later(work, delay)
             case Over(work):
                 return Result(work, None, None, ORDER_ALREADY_PAID)
             case _:

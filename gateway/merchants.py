@@ -19,7 +19,7 @@ from kit import ids, sql
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kit.db import Connection, Pool
+    from kit.db import Connection, Database
 
 BUCKETS = 64
 SQL = sql.load("gateway")
@@ -57,8 +57,8 @@ class Credentials:
 
     MAX_KEYS = 10_000  # wrong keys are remembered too, or guessing would reach the database each time
 
-    def __init__(self, pool: Pool, *, ttl: float) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, *, ttl: float) -> None:
+        self._database = database
         self._ttl = ttl
         self._known: OrderedDict[str, tuple[float, _Key | None]] = OrderedDict()
 
@@ -79,7 +79,7 @@ class Credentials:
         now = time.monotonic()
         if (known := self._known.get(key_id)) and known[0] > now:
             return known[1]
-        async with self._pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        async with self._database.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(SQL["find_key"], {"key_id": key_id})
             row = await cursor.fetchone()
         key = _Key(row["secret_hash"], msgspec.convert(row, Merchant)) if row else None

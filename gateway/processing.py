@@ -14,6 +14,7 @@ from gateway.orders import Order
 from gateway.payments import CardView, Payment
 from gateway.processors import Approved, Charge, Declined, Outcome
 from kit import ids
+from kit.seal import SealError
 from outbox.work import Work
 
 if TYPE_CHECKING:
@@ -48,13 +49,20 @@ class Busy(msgspec.Struct, frozen=True):
     work: Work
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """What the processor needs cannot be opened: the operator's keys are wrong. It waits until they are mended."""
+
+    work: Work
+    reason: str
+
+
 class Over(msgspec.Struct, frozen=True):
     """The payment has ended already, or is gone: there is nothing to do."""
 
     work: Work
 
 
-Step: TypeAlias = Ready | TooLate | Busy | Over
+Step: TypeAlias = Ready | TooLate | Busy | Sealed | Over
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -116,7 +124,10 @@ def _step(work: Work, row: dict[str, Any] | None, sealer: Sealer) -> Step:
         return TooLate(work, payment) if row["order_status"] == "paid" else Busy(work)
     card_number = None
     if row["sealed_instrument"] is not None:
-        plain = sealer.unseal(row["sealed_instrument"], context=f"payment:{work.id}")
+        try:
+            plain = sealer.unseal(row["sealed_instrument"], context=f"payment:{work.id}")
+        except SealError as error:
+            return Sealed(work, str(error))
         card_number = msgspec.json.decode(plain)["number"]
     charge = Charge(
         payment_id=work.id,

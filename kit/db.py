@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
@@ -14,11 +14,16 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from types import TracebackType
 
 log = structlog.get_logger()
 
 Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+_FIRST = 2.0  # seconds that the very first callers wait, when nobody knows yet whether the database is there
+_BRIEF = 0.25  # seconds that a caller waits during an outage
+_PROBE = 0.5  # seconds between looks whether an outage is over
 
 AWAY = (
     psycopg.OperationalError,  # refused, cut off, shutting down, statement timeout
@@ -29,70 +34,70 @@ AWAY = (
 """What a database that is away, starting or overloaded looks like. Nothing half done: a statement is a transaction."""
 
 
-def make_pool(url: str, *, name: str, size: int, statement_timeout: float, wait: float, options: str = "") -> Pool:
-    """A pool of autocommitting connections, not yet opened.
-
-    Args:
-        url: libpq connection string.
-        name: `application_name`, as it shows in `pg_stat_activity`.
-        size: most connections.
-        statement_timeout: seconds that one statement may take.
-        wait: seconds that a caller waits for a connection before `PoolTimeout`.
-        options: more server settings, as `-c name=value`.
-    """
-    return AsyncConnectionPool(
-        url,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": 0,
-            "application_name": name,
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "tcp_user_timeout": 15_000,  # ms; a network that swallows packets is an outage too
-            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {options}",
-        },
-        min_size=min(2, size),
-        max_size=size,
-        timeout=wait,
-        max_waiting=0,
-        reconnect_timeout=2.0,  # after an outage the pool asks again at least this often
-        max_lifetime=1800.0,
-        open=False,
-        name=name,
-    )
-
-
-class Database:
+class Database(AsyncConnectionPool[Connection]):
     """A pool, and the knowledge whether the database is there: an outage is told once, and costs callers little.
 
-    `connection()` autocommits, for single statements; `transaction()` commits at its end.
+    Connections autocommit: `connection()` is for single statements, `transaction()` commits at its end. Entering it
+    waits for nothing; while the database is away callers are told so after a quarter of a second instead of queueing.
     """
 
-    def __init__(self, pool: Pool, *, wait: float) -> None:
-        self.pool = pool
-        self.outage = OutageLog()
+    def __init__(
+        self, url: str, *, name: str, size: int, statement_timeout: float, wait: float, options: str = ""
+    ) -> None:
+        """Set up.
+
+        Args:
+            url: libpq connection string.
+            name: `application_name`, as it shows in `pg_stat_activity`.
+            size: most connections.
+            statement_timeout: seconds that one statement may take.
+            wait: seconds that a caller waits for a connection before `PoolTimeout`.
+            options: more server settings, as `-c name=value`.
+        """
+        super().__init__(
+            url,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0,
+                "application_name": name,
+                "connect_timeout": 5,
+                "keepalives_idle": 10,
+                "tcp_user_timeout": 15_000,  # ms; a network that swallows packets is an outage too
+                "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {options}",
+            },
+            min_size=min(2, size),
+            max_size=size,
+            timeout=min(_FIRST, wait),
+            max_waiting=0,
+            # After that long without success a try to connect is given up, and the next caller begins a new one: so
+            # the back-off between tries, which begins at a second, never delays the end of an outage.
+            reconnect_timeout=_PROBE,
+            max_lifetime=1800.0,
+            open=False,
+            name=name,
+        )
         self._wait = wait
+        self._away_since: float | None = None
+        self._lost = asyncio.Event()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - the pool's
         """A connection of the pool.
 
         Raises:
-            psycopg.Error, PoolTimeout: see `AWAY` for those that mean an outage. While one lasts, callers are told
-                after a quarter of a second instead of queueing.
+            psycopg.Error, PoolTimeout: see `AWAY` for those that mean an outage.
         """
+        began = time.monotonic()
         try:
-            async with self.pool.connection(timeout=0.25 if self.outage.away else self._wait) as conn:
+            async with super().connection(timeout) as conn:
                 yield conn
         except psycopg.errors.QueryCanceled:
-            raise  # one statement took too long; the database is there
-        except AWAY as error:
-            if not self.outage.away:
-                self.outage.lost(error)
-                # Whatever cut this connection cut the idle ones too: drop them now, not one failed request each.
-                self._purge = asyncio.create_task(self.pool.check())
+            log.warning("statement.timed_out")  # the database is there, or it could not have said so
             raise
-        self.outage.fine()
+        except AWAY as error:
+            self._note_failure(error)
+            raise
+        self._note_success(began)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -101,35 +106,46 @@ class Database:
             yield conn
 
     async def __aenter__(self) -> Self:
-        await self.pool.open(wait=False)
+        await super().__aenter__()
+        self._watching = asyncio.create_task(self._watch())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.pool.close(timeout=2.0)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watching.cancel()
+        await self.close(timeout=2.0)
 
+    def _note_failure(self, error: Exception) -> None:
+        if self._away_since is not None:
+            return
+        self._away_since = time.monotonic()
+        log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
+        self.timeout = _BRIEF
+        self._lost.set()
+        if not isinstance(error, PoolTimeout):
+            # What cut this connection may have cut the others: none that was made before serves again, so that the
+            # first success is the end of the outage, and no caller finds a dead connection after it.
+            self._renewing = asyncio.create_task(self.drain())
 
-class OutageLog:
-    """Says once that the database is away and once that it is back, however many callers notice."""
+    def _note_success(self, began: float) -> None:
+        if self._away_since is not None:
+            if began < self._away_since:
+                return  # a late answer from before the outage is not its end
+            log.info("database.back", away_s=round(time.monotonic() - self._away_since, 1))
+            self._away_since = None
+            self._lost.clear()
+        self.timeout = self._wait
 
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    @property
-    def away(self) -> bool:
-        """Whether the last caller found the database away."""
-        return self._since is not None
-
-    def lost(self, error: BaseException) -> None:
-        """Note a failure."""
-        if self._since is None:
-            self._since = time.monotonic()
-            log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
-
-    def fine(self) -> None:
-        """Note a success."""
-        if self._since is not None:
-            log.info("database.back", away_s=round(time.monotonic() - self._since, 1))
-            self._since = None
+    async def _watch(self) -> None:
+        """Look at the start, and during each outage: it is known before many callers met it, and over when it is."""
+        while True:
+            with suppress(*AWAY):
+                async with self.connection() as conn:
+                    await conn.execute("SELECT 1")
+            if self._lost.is_set():
+                await asyncio.sleep(_PROBE)
+            await self._lost.wait()
 
 
 def _first_line(error: BaseException) -> str:

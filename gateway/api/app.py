@@ -19,7 +19,7 @@ from gateway.config import Config
 from gateway.errors import LedgateError
 from gateway.merchants import Credentials
 from gateway.secrets import make_sealer
-from kit.db import AWAY, Database, make_pool
+from kit.db import AWAY, Database
 from kit.doorbell import Doorbell
 from kit.seal import Sealer
 from schema import migrate
@@ -59,19 +59,17 @@ def make_app(config: Config) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        wait = config.statement_timeout
-        pool = make_pool(
+        async with Database(
             config.database_url,
             name="ledgate-api",
             size=config.api_pool_size,
             statement_timeout=config.statement_timeout,
-            wait=wait,
-        )
-        async with Database(pool, wait=wait) as database:
+            wait=config.statement_timeout,
+        ) as database:
             app.state.gateway = gateway = Gateway(
                 config,
                 database,
-                Credentials(pool, ttl=config.credential_ttl),
+                Credentials(database, ttl=config.credential_ttl),
                 make_sealer(config),
                 Doorbell(database),
             )

@@ -42,7 +42,9 @@ def _answer(request: AnyRequest, answer: idempotency.Answer) -> Response[bytes]:
 
 @post("/orders", dto=StrictJson[CreateOrder], return_dto=None, tags=["Orders"], summary="Open an order",
       responses={201: ResponseSpec(Order, description="The order"), **ERRORS})  # fmt: skip
-async def create_order(request: AnyRequest, data: JSONBody[CreateOrder], idempotency_key: Key = None) -> Response[bytes]:
+async def create_order(
+    request: AnyRequest, data: JSONBody[CreateOrder], idempotency_key: Key = None
+) -> Response[bytes]:
     """Open an order: what is to be paid."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
@@ -72,7 +74,9 @@ async def get_order(request: AnyRequest, order_id: FromPath[str]) -> Order:
 
 @post("/payments", dto=StrictJson[CreatePayment], return_dto=None, tags=["Payments"], summary="Start a payment",
       responses={201: ResponseSpec(Payment, description="The payment, pending"), **ERRORS})  # fmt: skip
-async def create_payment(request: AnyRequest, data: JSONBody[CreatePayment], idempotency_key: Key = None) -> Response[bytes]:
+async def create_payment(
+    request: AnyRequest, data: JSONBody[CreatePayment], idempotency_key: Key = None
+) -> Response[bytes]:
     """Start a payment; it is processed asynchronously, and webhooks tell how it ends."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
