@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -36,15 +37,30 @@ def setup(*, level: str, style: Literal["json", "console"], service: str) -> Non
     structlog.configure(
         processors=[*shared, *_finish(style)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Sink(sys.stderr.buffer)))
         if style == "json"
-        else structlog.PrintLoggerFactory(sys.stderr),
+        else structlog.WriteLoggerFactory(cast("TextIO", _Sink(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
     # The pool tells of every failed reconnect; `kit.db` says once that the database is away, and once that it is back.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+
+
+class _Sink:
+    """A stream that never fails its writer: when nobody reads the log any more, the work still goes on."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, text: str | bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _finish(style: Literal["json", "console"]) -> list[Processor]:
@@ -56,7 +72,13 @@ def _finish(style: Literal["json", "console"]) -> list[Processor]:
         ]
     return [
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, sort_keys=False),
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=24,
+            sort_keys=False,
+            # Not rich's: it shows local variables, which may be secrets, and takes seconds of CPU for one traceback.
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
     ]
 
 
