@@ -75,6 +75,14 @@ def migrate(*, wait: float = 30.0) -> int:
 
 
 @app.command
+def check() -> int:
+    """Ask the database of DATABASE_URL whether every rule of the ledger holds; exit code 1 if one does not."""
+    from gateway.cli import check as command
+
+    return command.run()
+
+
+@app.command
 def demo() -> int:
     """Make one payment against a running gateway and follow it to its verified webhooks."""
     from gateway.cli import demo as command

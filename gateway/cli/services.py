@@ -27,7 +27,16 @@ _PUMP_SECONDS = 2.0  # for what a dead process has left in its pipe
 class Service:
     """One child process, its output read line by line."""
 
-    def __init__(self, screen: Screen, name: str, module: str, colour: str, *, stop_seconds: float) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        name: str,
+        module: str,
+        colour: str,
+        *,
+        stop_seconds: float,
+        last_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.name = name
         self.stop_seconds = stop_seconds
         """Seconds that it gets to stop by itself."""
@@ -35,13 +44,18 @@ class Service:
         self._screen = screen
         self._module = module
         self._colour = colour
+        self._last_signal = last_signal
         self._aloud = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pump: threading.Thread | None = None
 
     def start(self, environ: Mapping[str, str]) -> None:
         """Start it, in a session of its own and bound to our life."""
-        self._process = spawn([sys.executable, "-m", self._module], env={**environ, "PYTHONUNBUFFERED": "1"})
+        self._process = spawn(
+            [sys.executable, "-m", self._module],
+            env={**environ, "PYTHONUNBUFFERED": "1"},
+            last_signal=self._last_signal,
+        )
         self._pump = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._pump.start()
 
@@ -111,7 +125,16 @@ class Stack:
         self.server: Server | None = None
         """The embedded PostgreSQL, if it is ours."""
         # The dispatcher stops first, while what it talks to still answers; the database last.
-        self.dispatcher = Service(screen, "dispatcher", "dispatcher", "magenta", stop_seconds=drain + 5)
+        self.dispatcher = Service(
+            screen,
+            "dispatcher",
+            "dispatcher",
+            "magenta",
+            stop_seconds=drain + 5,
+            # When we are killed, the database goes at the same moment: to drain would be to wait for it in vain,
+            # and what the dispatcher had claimed comes again when its lease ends.
+            last_signal=signal.SIGKILL,
+        )
         self.api = Service(screen, "API", "gateway", "cyan", stop_seconds=15)
         self.test_merchant = Service(screen, "test merchant", "test_merchant", "green", stop_seconds=5)
         self.services = (self.dispatcher, self.api, self.test_merchant)

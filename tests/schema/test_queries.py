@@ -9,7 +9,7 @@ import pytest
 
 from kit import sql
 
-PACKAGES = ("gateway", "outbox")
+PACKAGES = ("gateway", "outbox", "schema")
 QUERIES = [(package, name) for package in PACKAGES for name in sql.load(package)]
 
 
