@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -21,12 +22,20 @@ _GRACE = 15  # seconds that a worker gets to finish its requests
 
 def make_app() -> object:
     """Called in each worker process, from its environment."""
+    _end_with_parent()  # before the imports, which take a second
     from gateway.api.app import make_app as make  # noqa: PLC0415 - the parent process needs none of it
 
-    die_with_parent()  # a killed parent must not leave a worker that holds the port
     config = settings.load(dict(os.environ))
     logs.setup(level=config.log_level, style=config.log_format, service="api")
     return make(config)
+
+
+def _end_with_parent() -> None:
+    """A killed parent must not leave a worker that holds the port, not even one that has just been started."""
+    die_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        os._exit(1)  # no cleaning up: what there is belongs to the parent
 
 
 def main() -> None:

@@ -28,6 +28,10 @@ class LedgateError(Exception):
         return {"error": {k: v for k, v in error.items() if v is not None} | {"request_id": request_id}}
 
 
+class InternalError(LedgateError):
+    """Something went wrong on our side; it is logged under the request's id."""
+
+
 class BadRequestError(LedgateError):
     """The request cannot be understood, or asks for what may not be."""
 

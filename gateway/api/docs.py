@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import Components, Contact, License, Reference, SecurityScheme
 
 from gateway import errors
+from gateway.api import page
 
 if TYPE_CHECKING:
     from litestar.openapi.datastructures import ResponseSpec as Spec
@@ -44,7 +44,7 @@ READ_ERRORS = _refusals(
     errors.UnauthorizedError,
     errors.ForbiddenError,
     errors.NotFoundError,
-    errors.LedgateError,
+    errors.InternalError,
     errors.UnavailableError,
 )
 ERRORS = READ_ERRORS | _refusals(
@@ -79,48 +79,8 @@ def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     return Response(msgspec.json.encode(request.app.openapi_schema.to_schema()), media_type=MediaType.JSON)
 
 
-_STYLE = """
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h2{margin-top:2.5rem;font-size:1.1rem;overflow-wrap:anywhere}code,pre{font:.9em ui-monospace,monospace}
-pre{overflow:auto;padding:1rem;border:1px solid #8886;border-radius:.5rem}b{display:inline-block;min-width:3.5rem}
-table{border-collapse:collapse;width:100%}td{padding:.25rem .5rem;border-top:1px solid #8884;vertical-align:top}
-"""
-
-
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
     """The API's description for people: every call, its fields and its answers."""
-    schema = request.app.openapi_schema.to_schema()
-    parts = [f"<h1>Ledgate API {html.escape(str(schema['info']['version']))}</h1>"]
-    parts.append(f"<p>{html.escape(schema['info']['description'])} <a href='/openapi.json'>openapi.json</a></p>")
-    for path, operations in sorted(schema["paths"].items()):
-        for method, operation in operations.items():
-            parts.append(f"<h2><b>{method.upper()}</b> <code>{html.escape(path)}</code></h2>")
-            parts.append(f"<p>{html.escape(operation.get('description') or operation.get('summary') or '')}</p>")
-            parts.append(_fields(schema, operation))
-            parts.append(_answers(operation))
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>Ledgate API</title><style>{_STYLE}</style>{''.join(parts)}</html>"
-    )
-    return Response(page, headers=headers, media_type=MediaType.HTML)
-
-
-def _fields(schema: dict[str, Any], operation: dict[str, Any]) -> str:
-    rows = [(p["name"], f"{p['in']}: {p.get('description') or ''}") for p in operation.get("parameters", [])]
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    if reference := content.get("$ref"):
-        body = schema["components"]["schemas"][reference.rsplit("/", 1)[1]]
-        required = set(body.get("required", []))
-        rows += [
-            (name, f"body{', required' if name in required else ''}: {field.get('description') or ''}")
-            for name, field in body["properties"].items()
-        ]
-    cells = "".join(f"<tr><td><code>{html.escape(n)}</code></td><td>{html.escape(t)}</td></tr>" for n, t in rows)
-    return f"<table>{cells}</table>" if cells else ""
-
-
-def _answers(operation: dict[str, Any]) -> str:
-    lines = [f"{code}  {answer.get('description', '')}" for code, answer in sorted(operation["responses"].items())]
-    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
+    return Response(page.render(request.app.openapi_schema.to_schema()), headers=headers, media_type=MediaType.HTML)

@@ -14,7 +14,6 @@ from litestar.dto import AbstractDTO, DTOConfig
 from litestar.exceptions import HTTPException, ValidationException
 
 from gateway import errors
-from gateway.errors import LedgateError
 from kit.db import AWAY
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from litestar.dto.data_structures import DTOFieldDefinition
     from litestar.openapi.spec import Reference, Schema
     from litestar.typing import FieldDefinition
+
+    from gateway.errors import LedgateError
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -164,4 +165,4 @@ def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[by
         where="".join(traceback.format_tb(error.__traceback__, limit=-6)),
         request_id=request.scope["state"].get("request_id"),
     )
-    return render(request, LedgateError("something went wrong on our side"))
+    return render(request, errors.InternalError("something went wrong on our side"))
