@@ -14,8 +14,8 @@ from granian.http import HTTP1Settings
 from gateway import config as settings
 from gateway.secrets import make_sealer
 from kit import logs
+from kit.children import die_with_parent
 from kit.config import ConfigError
-from kit.process import die_with_parent
 
 _GRACE = 15  # seconds that a worker gets to finish its requests
 
@@ -32,10 +32,9 @@ def make_app() -> object:
 
 def _end_with_parent() -> None:
     """A killed parent must not leave a worker that holds the port, not even one that has just been started."""
-    die_with_parent()
     parent = multiprocessing.parent_process()
-    if parent is not None and os.getppid() != parent.pid:
-        os._exit(1)  # no cleaning up: what there is belongs to the parent
+    if parent is not None and parent.pid is not None:
+        die_with_parent(parent.pid)
 
 
 def main() -> None:

@@ -56,10 +56,16 @@ def spawn(
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=_bound_to_parent(last_signal),
+            preexec_fn=_binding(os.getpid(), last_signal),
         )
         .result()
     )
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent, process `parent`, ends in whatever way. Linux only."""
+    if bind := _binding(parent, signal.SIGKILL):
+        bind()
 
 
 def send(process: subprocess.Popen[bytes], signum: signal.Signals) -> None:
@@ -110,16 +116,15 @@ def _spawner(_pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
-def _bound_to_parent(last_signal: signal.Signals) -> Callable[[], None] | None:
+def _binding(parent: int, last_signal: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: the child must not allocate or lock
-    parent = os.getpid()
 
     def bind() -> None:
         # Runs after the change of user, which would clear the setting.
         prctl(_PR_SET_PDEATHSIG, int(last_signal), 0, 0, 0)
-        if os.getppid() != parent:  # we died between the fork and here: nobody is left to send the signal
+        if os.getppid() != parent:  # it died before this was asked for: nobody is left to send the signal
             os._exit(1)
 
     return bind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
@@ -54,17 +54,19 @@ class Database(AsyncConnectionPool[Connection]):
             wait: seconds that a caller waits for a connection before `PoolTimeout`.
             options: more server settings, as `-c name=value`.
         """
+        self._url = url
+        self._settings: dict[str, Any] = {
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "application_name": name,
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "tcp_user_timeout": 15_000,  # ms; a network that swallows packets is an outage too
+            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {options}",
+        }
         super().__init__(
             url,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 0,
-                "application_name": name,
-                "connect_timeout": 5,
-                "keepalives_idle": 10,
-                "tcp_user_timeout": 15_000,  # ms; a network that swallows packets is an outage too
-                "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {options}",
-            },
+            kwargs=self._settings,
             min_size=min(2, size),
             max_size=size,
             timeout=min(_FIRST, wait),
@@ -77,8 +79,8 @@ class Database(AsyncConnectionPool[Connection]):
             name=name,
         )
         self._wait = wait
-        self._away_since: float | None = None
-        self._lost = asyncio.Event()
+        self._away = asyncio.Event()
+        self._since = time.monotonic()  # when it last went away or came back
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - the pool's
@@ -95,9 +97,10 @@ class Database(AsyncConnectionPool[Connection]):
             log.warning("statement.timed_out")  # the database is there, or it could not have said so
             raise
         except AWAY as error:
-            self._note_failure(error)
+            # A caller who lost patience just when an outage ended has not found another.
+            if not self._away.is_set() and began > self._since:
+                self._lose(error)
             raise
-        self._note_success(began)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -116,36 +119,37 @@ class Database(AsyncConnectionPool[Connection]):
         self._watching.cancel()
         await self.close(timeout=2.0)
 
-    def _note_failure(self, error: Exception) -> None:
-        if self._away_since is not None:
-            return
-        self._away_since = time.monotonic()
+    async def _watch(self) -> None:
+        """Look at the start, and during each outage until it is over."""
+        while True:
+            try:
+                # A new connection: an old one may still answer while the server is going down.
+                async with await psycopg.AsyncConnection.connect(self._url, **self._settings) as conn:
+                    await conn.execute("SELECT 1")
+            except AWAY as error:
+                if not self._away.is_set():
+                    self._lose(error)
+            else:
+                self._find()
+                await self._away.wait()
+            await asyncio.sleep(_PROBE)
+
+    def _lose(self, error: Exception) -> None:
         log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
+        self._away.set()
+        self._since = time.monotonic()
         self.timeout = _BRIEF
-        self._lost.set()
         if not isinstance(error, PoolTimeout):
-            # What cut this connection may have cut the others: none that was made before serves again, so that the
-            # first success is the end of the outage, and no caller finds a dead connection after it.
+            # What cut this connection may have cut the others: none that was made before serves again, so that no
+            # caller finds a dead one after the outage.
             self._renewing = asyncio.create_task(self.drain())
 
-    def _note_success(self, began: float) -> None:
-        if self._away_since is not None:
-            if began < self._away_since:
-                return  # a late answer from before the outage is not its end
-            log.info("database.back", away_s=round(time.monotonic() - self._away_since, 1))
-            self._away_since = None
-            self._lost.clear()
+    def _find(self) -> None:
+        if self._away.is_set():
+            log.info("database.back", away_s=round(time.monotonic() - self._since, 1))
+            self._away.clear()
+        self._since = time.monotonic()
         self.timeout = self._wait
-
-    async def _watch(self) -> None:
-        """Look at the start, and during each outage: it is known before many callers met it, and over when it is."""
-        while True:
-            with suppress(*AWAY):
-                async with self.connection() as conn:
-                    await conn.execute("SELECT 1")
-            if self._lost.is_set():
-                await asyncio.sleep(_PROBE)
-            await self._lost.wait()
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING, Literal, Self
 
 from kit import pgdata, pghome
-from kit.children import alive, descendants, send, spawn
+from kit.children import send, spawn
 from kit.pgdata import USER, AlreadyRunningError, remove, running
 from kit.pghome import EmbeddedError, Home
 
@@ -136,18 +136,18 @@ class Server:
 
     def kill(self) -> None:
         """Kill every process of the server at once, as a power cut would; what was committed survives."""
-        if self._process is None or not self.running:
+        if self._process is None:
             return
-        # Held still first, or it would see a backend die, begin its own recovery and start new processes.
-        send(self._process, signal.SIGSTOP)
-        backends = descendants(self._process.pid)
-        send(self._process, signal.SIGKILL)
-        for backend in backends:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(backend, signal.SIGKILL)
+        # The postmaster first, or it would see a backend die, begin its own recovery and start new ones. Its
+        # children are found by where they live, since by then they are nobody's.
+        if self.running:
+            send(self._process, signal.SIGKILL)
         self._process.wait(10)
         deadline = time.monotonic() + 10
-        while any(alive(backend) for backend in backends) and time.monotonic() < deadline:
+        while (left := pgdata.inhabitants(self.data_dir)) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(_POLL)
 
     def restart(self) -> None:

@@ -135,6 +135,17 @@ def status(data_dir: Path) -> tuple[int, str]:
         return 0, ""
 
 
+def inhabitants(data_dir: Path) -> list[int]:
+    """Give the ids of the server processes that live in a data directory; none where there is no /proc."""
+    home = data_dir.resolve()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            if (entry / "cwd").readlink() == home and (entry / "exe").readlink().name.startswith("postgres"):
+                found.append(int(entry.name))
+    return found
+
+
 def await_end(data_dir: Path, wait: float) -> None:
     """Wait for a server that is shutting down, as one does whose owner was just killed.
 

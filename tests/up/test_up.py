@@ -7,124 +7,16 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import threading
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from kit import embedded
-from kit.children import alive, descendants
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-LEDGATE = str(Path(sys.executable).with_name("ledgate"))
-UP = "Ctrl-C stops everything"
-KEYS = {"X-Api-Key": "key_test_abc123", "X-Api-Secret": "secret_test_xyz789"}
-PATIENCE = 90.0  # seconds; bounds, not expectations
-
-
-def until(condition: Callable[[], object], what: Callable[[], str], *, seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come to pass:\n{what()}"
-        time.sleep(0.02)
-
-
-def who(pids: list[int]) -> str:
-    """The command lines of those that live."""
-    return "\n".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in pids if alive(pid))
-
-
-class Run:
-    """One `ledgate` command in a process of its own."""
-
-    def __init__(self, folder: Path, ports: tuple[int, int], *args: str, **settings: str) -> None:
-        self.folder = folder
-        self.ports = ports
-        self.said = ""
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("LEDGATE_", "TEST_", "WEBHOOK_")) and name not in {"DATABASE_URL", "PORT"}
-        }
-        self.process = subprocess.Popen(
-            [LEDGATE, *args],
-            cwd=folder,
-            env={
-                **clean,
-                "LEDGATE_DATA_DIR": str(folder / "data"),
-                "PORT": str(ports[0]),
-                "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
-                "TEST_PROCESSING_DELAY": "50",
-                "COLUMNS": "80",
-                **settings,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self.said += line.decode()
-
-    def until_said(self, text: str) -> None:
-        until(lambda: text in self.said or self.process.poll() is not None, lambda: self.said)
-        assert text in self.said, self.said
-
-    def ended(self) -> int:
-        """Its exit code, once it has ended and everything it said is read."""
-        code = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        self.process.stdout.close()
-        return code
-
-    def interrupt(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.ended()
-
-    def everybody(self) -> list[int]:
-        return [self.process.pid, *descendants(self.process.pid)]
-
-    def child(self, module: str) -> int:
-        """The pid of the direct child that runs `module`."""
-        for pid in descendants(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if command[1:3] == [b"-m", module.encode()]:
-                return pid
-        raise AssertionError(f"no {module} among the children")
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.ports[0]}{path}", headers=KEYS, trust_env=False)
-
-    @property
-    def payment_id(self) -> str:
-        found = re.search(r"payment (pay_\w+) accepted", self.said)
-        assert found, self.said
-        return found[1]
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
-def make_folder() -> Path:
-    """A folder that every user may enter; pytest's own are private, which would have root move the data."""
-    path = Path(tempfile.mkdtemp(prefix="ledgate-up-"))
-    path.chmod(0o755)
-    return path
+from kit.children import alive
+from tests.support.tools import run_curl
+from tests.up.runs import PATIENCE, UP, Run, make_folder, two_ports, until, who
 
 
 @pytest.fixture
@@ -136,7 +28,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    return free_ports()
+    return two_ports()
 
 
 @pytest.fixture
@@ -160,7 +52,7 @@ def run(folder: Path, ports: tuple[int, int]) -> Iterator[Callable[..., Run]]:
 def stack() -> Iterator[Run]:
     """One Ledgate that runs while several tests look at it."""
     path = make_folder()
-    one = Run(path, free_ports(), "up")
+    one = Run(path, two_ports(), "up")
     try:
         one.until_said(UP)
         yield one
@@ -204,17 +96,13 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
 
 
 def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):
-    if shutil.which("curl") is None:
-        pytest.skip("no curl here")
     command = re.search(r"^curl (?:.*\\\n)+.*", stack.said, re.MULTILINE)[0]
 
-    answers = [
-        subprocess.run(["sh", "-c", f"{command} -s --noproxy '*'"], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
+    first, second = run_curl(command), run_curl(command)
 
-    assert '"status":"pending"' in answers[0]
-    assert answers[0] == answers[1]
+    assert first[0] == 201
+    assert '"status":"pending"' in first[1]
+    assert second == first
 
 
 def test_demo_makes_a_payment_against_what_runs(stack):
@@ -226,7 +114,7 @@ def test_demo_makes_a_payment_against_what_runs(stack):
 
 
 def test_a_second_start_is_refused_and_says_where_the_first_one_is(stack):
-    second = Run(stack.folder, free_ports(), "up")
+    second = Run(stack.folder, two_ports(), "up")
 
     assert second.ended() == 1
     assert f"already running, as process {stack.process.pid}" in second.said
