@@ -36,7 +36,7 @@ test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in the
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form
-	@LEDGATE_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+	@FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
 bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 	@$(BIN)/python -m bench $(ARGS)

@@ -24,7 +24,9 @@ class Result(msgspec.Struct, frozen=True):
     """What one run saw."""
 
     payments: int
-    """Answered with 201."""
+    """Answered with 201 within the time."""
+    all_payments: int
+    """With those that were still under way at its end."""
     errors: int
     """Anything else, and connections that broke."""
     seconds: float
@@ -149,7 +151,7 @@ async def run(*, port: int, seconds: float, connections: int, salt: str, reuse: 
     def quantile(share: float) -> float:
         return round(latencies[int(share * (len(latencies) - 1))] * 1000, 1) if latencies else 0.0
 
-    return Result(payments, meter.errors, took, quantile(0.5), quantile(0.99), meter.first_error)
+    return Result(payments, meter.payments, meter.errors, took, quantile(0.5), quantile(0.99), meter.first_error)
 
 
 def main() -> None:

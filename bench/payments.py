@@ -26,6 +26,7 @@ import msgspec
 from bench.compared import Compared, Round
 from bench.load import REUSABLE, Result
 from bench.processor import used
+from bench.stage import PLANNED
 from gateway import demo
 from gateway.config import load
 from gateway.merchants import SQL, Merchant, bucket_of
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
 CLIENTS = 32
 _MARK = "~"
 _TPS, _COUNT = r"^tps = ([0-9.]+)", r"actually processed: ([0-9]+)"
-# The plan that is right for a batch of one, whatever the statistics of tables that were empty a moment ago say.
-_PLANNED = (
-    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
-    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-)
 
 
 def compare(database: Database, *, rounds: int, seconds: float) -> list[Compared]:
@@ -81,7 +77,7 @@ def through_api(database: Database, api: Api, *, seconds: float, reuse: bool) ->
     result = msgspec.json.decode(said.splitlines()[-1], type=Result)
     if result.errors or not result.payments:
         raise RuntimeError(f"{result.errors} of {result.payments} answers were not 201: {result.first_error}")
-    return Round(result.rate, ours / result.payments, server / result.payments), result
+    return Round(result.rate, ours / result.all_payments, server / result.all_payments), result
 
 
 def _pgbench(database: Database, *, seconds: float, reuse: bool) -> Round:
@@ -91,7 +87,7 @@ def _pgbench(database: Database, *, seconds: float, reuse: bool) -> Round:
     argv = [database.stage.server.programs / "pgbench", "-n", "-M", "prepared", "-f", script]
     argv += ["-c", CLIENTS, "-j", 2, "-T", max(1, round(seconds)), "-D", "i=0", database.url]
     server = used(database.stage.server.pid)
-    said = database.stage.result_of(argv, within=seconds + 30, env={"PGOPTIONS": _PLANNED})
+    said = database.stage.result_of(argv, within=seconds + 30, env={"PGOPTIONS": PLANNED})
     server = used(database.stage.server.pid) - server
     rate, count = (re.search(found, said, re.MULTILINE) for found in (_TPS, _COUNT))
     if rate is None or count is None or "failed transactions: 0 (" not in said:

@@ -61,7 +61,7 @@ def payments(database: Database, *, seconds: float) -> Counted:
         through_api(database, api, seconds=0.5, reuse=True)
         with database.stage.counting(database):
             _, result = through_api(database, api, seconds=seconds, reuse=True)
-        return Counted(result.payments, _calls(database))
+        return Counted(result.all_payments, _calls(database))
 
 
 def webhooks(database: Database, *, count: int) -> Counted:

@@ -103,7 +103,7 @@ class Lane(Generic[O]):
                 claimed = await self.run_once()
             except AWAY:
                 claimed, pause = 0, self._poll_max
-            if claimed >= self._claim_size // 2 and self._room() > 0:
+            if claimed >= max(1, self._claim_size // 2) and self._room() > 0:
                 continue
             pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
             await self._rest(pause * random.uniform(0.8, 1.2))  # noqa: S311 - keeps replicas apart

@@ -12,6 +12,7 @@ LEFT JOIN endpoints e ON e.bucket = w.bucket AND e.merchant_id = w.merchant_id A
 -- name: settle_deliveries
 -- Write down what became of attempts: an ended delivery moves from the outbox to the history, one that goes on gets
 -- its next time; a receiver that answered 410 gets nothing more. All of it only under the lease it was done with.
+-- What was handed in comes along in RETURNING: joining it once more by `n` is quadratic, two thirds of the time at 200.
 -- The commit does not wait for the disk: what a crash forgets is sent again, with the same webhook-id.
 WITH outcome AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(batch)s::json) AS r (
@@ -24,10 +25,8 @@ ended AS (
     USING outcome i
     WHERE i.status <> 'retry' AND o.bucket = i.bucket AND o.merchant_id = i.merchant_id AND o.id = i.work_id
         AND o.claims = i.claims AND o.leased_by = %(dispatcher)s
-    RETURNING i.n, i.status, o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.subject_id, o.endpoint_id,
-              CASE WHEN i.started_at IS NULL THEN o.attempts ELSE i.attempt END AS attempts, o.claims, o.created_at,
-              coalesce(i.started_at, o.last_attempt_at) AS last_attempt_at,
-              CASE WHEN i.started_at IS NULL THEN o.response_code ELSE i.response_code END AS response_code
+    RETURNING i.*, o.event_id, o.event_type, o.subject_id, o.created_at, o.attempts AS attempts_before,
+              o.last_attempt_at AS attempted_before, o.response_code AS response_before
 ),
 rescheduled AS (
     UPDATE outbox o
@@ -36,32 +35,40 @@ rescheduled AS (
     FROM outcome i
     WHERE i.status = 'retry' AND o.bucket = i.bucket AND o.merchant_id = i.merchant_id AND o.id = i.work_id
         AND o.claims = i.claims AND o.leased_by = %(dispatcher)s
-    RETURNING i.n
+    RETURNING i.*
 ),
 archived AS (
     INSERT INTO deliveries (bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, status, attempts,
                             claims, response_code, created_at, last_attempt_at, finished_at)
-    SELECT bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, status, attempts,
-           claims, response_code, created_at, last_attempt_at, statement_timestamp()
+    SELECT bucket, merchant_id, work_id, event_id, event_type, subject_id, endpoint_id, status,
+           CASE WHEN started_at IS NULL THEN attempts_before ELSE attempt END, claims,
+           CASE WHEN started_at IS NULL THEN response_before ELSE response_code END, created_at,
+           coalesce(started_at, attempted_before), statement_timestamp()
     FROM ended
 ),
 settled AS (
-    SELECT n FROM ended UNION ALL SELECT n FROM rescheduled
+    SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
+           response_code, response_headers, response_body, error, disable
+    FROM ended
+    UNION ALL
+    SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
+           response_code, response_headers, response_body, error, disable
+    FROM rescheduled
 ),
 recorded AS (
     INSERT INTO delivery_attempts (bucket, merchant_id, delivery_id, claim, attempt, started_at, duration_ms,
                                    request_headers, response_code, response_headers, response_body, error)
-    SELECT i.bucket, i.merchant_id, i.work_id, i.claims, i.attempt, i.started_at, i.duration_ms,
-           i.request_headers, i.response_code, i.response_headers, decode(i.response_body, 'base64'), i.error
-    FROM settled s JOIN outcome i ON i.n = s.n
-    WHERE i.started_at IS NOT NULL
+    SELECT bucket, merchant_id, work_id, claims, attempt, started_at, duration_ms,
+           request_headers, response_code, response_headers, decode(response_body, 'base64'), error
+    FROM settled
+    WHERE started_at IS NOT NULL
 ),
 disabled AS (
     UPDATE endpoints e
     SET enabled = false, disabled_reason = i.disable, version = e.version + 1, updated_at = statement_timestamp()
-    FROM (SELECT DISTINCT ON (o.bucket, o.merchant_id, o.endpoint_id) o.*
-          FROM settled s JOIN outcome o ON o.n = s.n WHERE o.disable IS NOT NULL
-          ORDER BY o.bucket, o.merchant_id, o.endpoint_id) i
+    FROM (SELECT DISTINCT ON (bucket, merchant_id, endpoint_id) bucket, merchant_id, endpoint_id, disable
+          FROM settled WHERE disable IS NOT NULL
+          ORDER BY bucket, merchant_id, endpoint_id) i
     WHERE e.bucket = i.bucket AND e.merchant_id = i.merchant_id AND e.id = i.endpoint_id AND e.enabled
 ),
 finished AS (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gateway import demo
 from gateway.config import load as read_settings
 from schema.invariants import broken
 from tests.support.load import HEADERS, Load
+from tests.support.ports import steady_port
 from tests.support.processes import Process, Stack, stack
 from tests.support.waiting import until
 
@@ -30,7 +32,11 @@ Look = psycopg.Connection[Row]
 @contextlib.contextmanager
 def open_shop(database_url: str, folder: Path, **settings: str) -> Iterator[Stack]:
     """A stack with the demo merchant and its receiver; API and dispatchers are the test's to start."""
+    api, receiver = steady_port(), steady_port()
+    settings = {"PORT": str(api), "LEDGATE_TEST_MERCHANT_PORT": str(receiver), **settings}
     with stack(database_url, folder, **settings) as shop:
+        shop.api_port, shop.url = api, f"http://127.0.0.1:{api}"
+        shop.merchant_port, shop.receiver_url = receiver, f"http://127.0.0.1:{receiver}"
         asyncio.run(demo.seed(database_url, read_settings(shop.env)))
         shop.start_receiver()
         yield shop
@@ -62,6 +68,11 @@ def count(conn: Look, query: str, *values: Any) -> int:
     return int(row["n"])
 
 
+def owed(conn: Look) -> int:
+    """Works that are still open."""
+    return count(conn, "SELECT count(*) AS n FROM outbox")
+
+
 def leased(conn: Look, kind: str) -> int:
     """Works of a kind that a dispatcher holds."""
     return count(
@@ -73,11 +84,7 @@ def leased(conn: Look, kind: str) -> int:
 
 def await_quiet(conn: Look, *, within: float = 60.0) -> None:
     """Wait until no work is left."""
-    until(
-        lambda: count(conn, "SELECT count(*) AS n FROM outbox") == 0,
-        within=within,
-        what="an empty outbox",
-    )
+    until(lambda: owed(conn) == 0, within=within, what="an empty outbox")
 
 
 def assert_sound(conn: Look) -> None:
@@ -96,7 +103,7 @@ def assert_all_told(shop: Stack, conn: Look) -> Row:
 
 
 def assert_kept(load: Load, conn: Look) -> None:
-    """Every 201 that a client saw is in the ledger as it was told, once, and no payment is there that nobody asked for."""
+    """Every 201 that a client saw is in the ledger once and as it was told, and nothing that nobody asked for."""
     assert load.wrong == []
     rows = {
         row["key"]: row
@@ -119,6 +126,11 @@ def assert_kept(load: Load, conn: Look) -> None:
         assert told["amount"] == answer.request.get("amount", demo.AMOUNT)
     assert rows.keys() == load.acknowledged.keys()
     assert count(conn, "SELECT count(*) AS n FROM payments") == len(rows)
+
+
+def report(figures: str) -> None:
+    """Say what a test saw, for whoever runs it with -s or -rP."""
+    sys.stdout.write(f"\n{figures}\n")
 
 
 def outages(process: Process) -> tuple[int, int]:

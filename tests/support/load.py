@@ -1,4 +1,4 @@
-"""Clients that pay as fast as they are answered, and insist: no answer, or a 503, and they ask again with the same key."""
+"""Clients that pay, and insist: no answer or a 503, and they ask again with the same Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 class Load:
     """So many clients, each with one connection, in a thread of their own so that tests read from top to bottom."""
 
-    def __init__(self, url: str, *, connections: int) -> None:
+    def __init__(self, url: str, *, connections: int, thinks: float) -> None:
         self.acknowledged: dict[str, Answer] = {}
         """Idempotency-Key -> its 201."""
         self.statuses: Counter[int] = Counter()
@@ -49,6 +49,7 @@ class Load:
         """Seconds until the slowest 503."""
         self._url = f"{url}/api/v1/payments"
         self._connections = connections
+        self._thinks = thinks
         self._salt = uuid.uuid4().hex[:8]
         self._count = 0
         self._stopping = False
@@ -82,6 +83,7 @@ class Load:
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while not self._stopping:
             await self._pay(session)
+            await asyncio.sleep(self._thinks)
 
     async def _pay(self, session: aiohttp.ClientSession) -> None:
         self._count += 1
@@ -117,9 +119,14 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(url: str, *, connections: int = 16) -> Iterator[Load]:
-    """A load that runs until it is stopped, at the latest at the end of the block."""
-    running = Load(url, connections=connections)
+def load(url: str, *, connections: int = 16, thinks: float = 0.0) -> Iterator[Load]:
+    """A load that ends with the block.
+
+    Args:
+        connections: clients.
+        thinks: seconds that a client waits from an answer to its next payment.
+    """
+    running = Load(url, connections=connections, thinks=thinks)
     running.start()
     try:
         yield running

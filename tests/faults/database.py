@@ -1,0 +1,80 @@
+"""A PostgreSQL of a test's own, to take away; and what its clients see meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from gateway import demo
+from kit.embedded import Server
+from schema.migrate import migrate
+from tests.faults.shop import Look
+from tests.support.load import HEADERS
+from tests.support.processes import Stack
+
+ASKED = {
+    "live": "/health",
+    "ready": "/health/ready",
+    "read": f"/api/v1/orders/{demo.ORDER_IDS[0]}",
+    "work": "/api/v1/test/jobs/status",
+}
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """A migrated server that is gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="ledgate-faults-"))
+    folder.chmod(0o755)  # as root, the server runs as another user
+    try:
+        with Server.start(folder / "pg") as made:
+            migrate(made.url)
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def look(server: Server) -> Look:
+    """A connection to see what is there; the caller closes it."""
+    return psycopg.connect(server.url, autocommit=True, row_factory=dict_row)
+
+
+class Seen(NamedTuple):
+    """How the API answered while the database was away."""
+
+    answers: set[tuple[str, int, str | None]]
+    """What was asked, the status, the error's code."""
+    slowest: float
+    """Seconds."""
+
+
+def watch(shop: Stack, *, seconds: float) -> Seen:
+    """Keep asking the API in every way for as long as the outage is to last."""
+    answers = set()
+    slowest = 0.0
+    end = time.monotonic() + seconds
+    with httpx.Client(base_url=shop.url, headers=HEADERS, timeout=30) as client:
+        while time.monotonic() < end:
+            for what, path in ASKED.items():
+                asked = time.monotonic()
+                answer = client.get(path)
+                slowest = max(slowest, time.monotonic() - asked)
+                answers.add((what, answer.status_code, answer.json().get("error", {}).get("code")))
+    return Seen(answers, slowest)
+
+
+AWAY = {
+    ("live", 200, None),
+    ("ready", 503, None),
+    ("read", 503, "UNAVAILABLE"),
+    ("work", 503, "UNAVAILABLE"),
+}
+"""What an API says whose database is away."""
