@@ -21,7 +21,7 @@ from dispatcher.sender import Sender
 from gateway import idempotency
 from gateway.processors.simulator import Simulator
 from gateway.secrets import make_sealer
-from kit import ids
+from kit import ids, tasks
 from kit.db import AWAY, Database
 from kit.doorbell import listen
 from outbox import work as outbox_work
@@ -127,13 +127,11 @@ class Dispatcher:
             # A loop that ends by itself is a defect: end the process, so that whoever supervises it sees it.
             await asyncio.wait([*loops, *helpers, stopping], return_when=asyncio.FIRST_COMPLETED)
             await self._drain(deliver, process, database)
-            for task in (*helpers, *loops, stopping):
-                task.cancel()
-            ended = await asyncio.gather(*helpers, *loops, return_exceptions=True)
+            await tasks.end(*helpers, *loops, stopping)
             await sender.close()
-        for result in ended:
-            if isinstance(result, Exception):
-                raise result
+        for task in (*helpers, *loops):
+            if not task.cancelled():
+                task.result()  # raises what a defect ended it with
 
     async def _drain(self, deliver: Lane[Any], process: Lane[Any], database: Database) -> None:
         log.info("dispatcher.draining", in_flight=len(deliver.in_flight) + len(process.in_flight))

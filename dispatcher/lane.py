@@ -12,6 +12,7 @@ import structlog
 
 from dispatcher import buckets
 from dispatcher.settler import Settler
+from kit import tasks
 from kit.db import AWAY
 from outbox import work as outbox_work
 
@@ -160,9 +161,7 @@ class Lane(Generic[O]):
         self._wake.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(*self._tasks)
         self._settler.close()
         await asyncio.wait([self._settling], timeout=_LAST_WORDS)  # bounded: the database may be away
         self._settling.cancel()

@@ -12,6 +12,8 @@ import structlog
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from kit import tasks
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
@@ -116,7 +118,7 @@ class Database(AsyncConnectionPool[Connection]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watching.cancel()
+        await tasks.end(self._watching)
         await self.close(timeout=2.0)
 
     async def _watch(self) -> None:

@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.errors import LedgateError
 from gateway.merchants import Credentials
 from gateway.secrets import make_sealer
+from kit import tasks
 from kit.db import AWAY, Database
 from kit.doorbell import Doorbell
 from kit.seal import Sealer
@@ -77,8 +78,7 @@ def make_app(config: Config) -> Litestar:
             try:
                 yield
             finally:
-                ringing.cancel()
-                await asyncio.gather(ringing, return_exceptions=True)
+                await tasks.end(ringing)
 
     app = Litestar(
         route_handlers=[
