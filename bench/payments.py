@@ -48,8 +48,7 @@ def compare(database: Database, *, rounds: int, seconds: float) -> list[Compared
     found = []
     with database.api() as api:
         for reuse in (True, False):
-            through_api(database, api, seconds=1.0, reuse=reuse)  # fill pools and caches
-            _pgbench(database, seconds=1.0, reuse=reuse)
+            through_api(database, api, seconds=0.5, reuse=reuse)  # fill pools and caches
             ours, peer, results = [], [], []
             for _ in range(rounds):
                 round_, result = through_api(database, api, seconds=seconds, reuse=reuse)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 _TRACKING = {"shared_preload_libraries": "pg_stat_statements"}
-# As a dispatcher plans: for small batches of rows by their keys, whatever statistics say of tables that were just empty.
+# As a dispatcher plans: small batches of rows by their keys, whatever statistics say of a table that was just empty.
 PLANNED = (
     "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c join_collapse_limit=1"
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"

@@ -6,8 +6,8 @@ import contextlib
 import logging
 import os
 import sys
-from pathlib import Path
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec

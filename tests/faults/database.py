@@ -16,7 +16,6 @@ from psycopg.rows import dict_row
 
 from gateway import demo
 from kit.embedded import Server
-from schema.migrate import migrate
 from tests.faults.shop import Look
 from tests.support.load import HEADERS
 from tests.support.processes import Stack
@@ -31,20 +30,21 @@ ASKED = {
 
 @contextlib.contextmanager
 def own_server() -> Iterator[Server]:
-    """A migrated server that is gone after the block."""
+    """A server that is gone after the block."""
     folder = Path(tempfile.mkdtemp(prefix="ledgate-faults-"))
     folder.chmod(0o755)  # as root, the server runs as another user
     try:
         with Server.start(folder / "pg") as made:
-            migrate(made.url)
             yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def look(server: Server) -> Look:
-    """A connection to see what is there; the caller closes it."""
-    return psycopg.connect(server.url, autocommit=True, row_factory=dict_row)
+@contextlib.contextmanager
+def look(url: str) -> Iterator[Look]:
+    """A connection to see what is there, once it is there again."""
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
+        yield conn
 
 
 class Seen(NamedTuple):

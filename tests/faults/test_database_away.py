@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from kit.embedded import Server
+from schema.migrate import migrate
 from tests.faults.database import AWAY, look, own_server, watch
 from tests.faults.shop import (
     LONG,
@@ -26,6 +27,7 @@ from tests.faults.shop import (
 )
 from tests.support.load import load
 from tests.support.processes import Process, Stack
+from tests.support.server import fresh_database
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -44,20 +46,30 @@ STOPS: list[Callable[[Server], None]] = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server of the test's own, to stop and to kill; migrated."""
+    """A server of these tests' own, to stop and to kill."""
     with own_server() as made:
         yield made
 
 
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """A fresh, migrated database of it."""
+    if not server.running:
+        server.restart()
+    with fresh_database(server.url, "template1") as made:
+        migrate(made)
+        yield made
+
+
 @pytest.mark.parametrize("outage", [0.0, OUTAGE], ids=["short", "long"])
-def test_restart_under_load(server: Server, tmp_path: Path, outage: float) -> None:
+def test_restart_under_load(server: Server, url: str, tmp_path: Path, outage: float) -> None:
     """Crashed or shut down and started again: clients get 503, quickly and never 500, then 201 again; no 201 is
     forgotten, all is delivered, and each process says once that the database is away and once that it is back."""
     rounds = STOPS * 3 if LONG else STOPS if outage == 0 else STOPS[:1]
     recoveries = []
-    with open_shop(server.url, tmp_path, **LEASES) as shop:
+    with open_shop(url, tmp_path, **LEASES) as shop:
         shop.start_api()
         dispatcher = shop.start_dispatcher()
         with load(shop.url, thinks=0.02) as clients:
@@ -72,7 +84,7 @@ def test_restart_under_load(server: Server, tmp_path: Path, outage: float) -> No
                 _await_back(number, shop.api, dispatcher)
                 assert seen.answers == (AWAY if outage else set())
                 assert seen.slowest < 1
-        with contextlib.closing(look(server)) as conn:
+        with look(url) as conn:
             await_quiet(conn)
 
             assert_kept(clients, conn)
@@ -90,10 +102,10 @@ def test_restart_under_load(server: Server, tmp_path: Path, outage: float) -> No
         )
 
 
-def test_absent_at_the_start_and_later(server: Server, tmp_path: Path) -> None:
+def test_absent_at_the_start_and_later(server: Server, url: str, tmp_path: Path) -> None:
     """API and dispatcher are started without a database, and lose it once more later: they serve and work as soon as
     it is there, and say each time once that it is away and once that it is back."""
-    with open_shop(server.url, tmp_path, **LEASES) as shop:
+    with open_shop(url, tmp_path, **LEASES) as shop:
         server.stop()
         shop.api.start()
         dispatcher = shop.start_dispatcher()
@@ -103,13 +115,13 @@ def test_absent_at_the_start_and_later(server: Server, tmp_path: Path) -> None:
         seen = [watch(shop, seconds=OUTAGE)]
         server.restart()
         _await_back(1, shop.api, dispatcher)
-        _await_success(shop, server)
+        _await_success(shop, url)
         server.stop()
         until(lambda: outages(dispatcher)[0] == 2, what="the second outage")
         seen.append(watch(shop, seconds=OUTAGE))
         server.restart()
         _await_back(2, shop.api, dispatcher)
-        _await_success(shop, server)
+        _await_success(shop, url)
 
         assert [one.answers for one in seen] == [AWAY, AWAY]
         assert max(one.slowest for one in seen) < 1
@@ -117,13 +129,13 @@ def test_absent_at_the_start_and_later(server: Server, tmp_path: Path) -> None:
         assert_calm(shop.api, dispatcher)
 
 
-def test_processes_stop_without_a_database(server: Server, tmp_path: Path) -> None:
+def test_processes_stop_without_a_database(server: Server, url: str, tmp_path: Path) -> None:
     """SIGTERM during an outage ends both in order; the leases that cannot be given back end by themselves."""
-    with open_shop(server.url, tmp_path, TEST_PROCESSING_DELAY="60000", LEDGATE_DRAIN="1", **LEASES) as shop:
+    with open_shop(url, tmp_path, TEST_PROCESSING_DELAY="60000", LEDGATE_DRAIN="1", **LEASES) as shop:
         shop.start_api()
         dispatcher = shop.start_dispatcher()
         pay(shop)
-        with contextlib.closing(look(server)) as conn:
+        with look(url) as conn:
             until(lambda: conn.execute("SELECT FROM outbox WHERE leased_by IS NOT NULL").rowcount, what="a lease")
         server.stop()
 
@@ -133,7 +145,7 @@ def test_processes_stop_without_a_database(server: Server, tmp_path: Path) -> No
         server.restart()
         shop.start_api()
         shop.start_dispatcher(TEST_PROCESSING_DELAY="0")
-        with contextlib.closing(look(server)) as conn:
+        with look(url) as conn:
             await_quiet(conn)
             assert_sound(conn)
             assert_all_told(shop, conn)
@@ -144,10 +156,10 @@ def _await_back(times: int, *processes: Process) -> None:
     until(lambda: all(outages(one) == (times, times) for one in processes), within=5, what=f"{times} times back")
 
 
-def _await_success(shop: Stack, server: Server) -> None:
+def _await_success(shop: Stack, url: str) -> None:
     shop.await_api()
     payment = pay(shop)
-    with contextlib.closing(look(server)) as conn:
+    with look(url) as conn:
         await_quiet(conn)
         assert conn.execute("SELECT status FROM payments WHERE id = %s", [payment["id"]]).fetchone() == {
             "status": "success"

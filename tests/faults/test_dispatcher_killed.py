@@ -28,7 +28,7 @@ pytestmark = pytest.mark.faults
 
 KILLS = 5 if LONG else 2
 PAYMENTS_BETWEEN = 200 if LONG else 60
-LEASES = {"LEDGATE_DELIVERY_LEASE": "11", "LEDGATE_PROCESSING_LEASE": "3"}
+LEASES = {"LEDGATE_DELIVERY_LEASE": "6", "LEDGATE_PROCESSING_LEASE": "3"}
 
 
 def test_another_dispatcher_does_what_a_killed_one_held(database_url: str, conn: Look, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_another_dispatcher_does_what_a_killed_one_held(database_url: str, conn:
         shop.start_api()
         with load(shop.url, thinks=0.2) as clients:
             for _ in range(KILLS):
-                behave(shop, "hang", seconds=10, event="payment.pending")
+                behave(shop, "hang", seconds=4, event="payment.pending")
                 dispatcher = shop.start_dispatcher()
                 clients.await_more(PAYMENTS_BETWEEN)
                 until(lambda: leased(conn, "payment.process") and _held(shop), what="work and webhooks in flight")

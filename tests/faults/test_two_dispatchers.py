@@ -54,7 +54,7 @@ def test_nothing_is_done_twice(database_url: str, conn: Look, tmp_path: Path) ->
 def test_an_order_is_paid_once(database_url: str, conn: Look, tmp_path: Path) -> None:
     """Two pending payments of one order, taken up by two dispatchers at once: one of them moves money and pays the
     order, the other one fails for that reason."""
-    one_at_a_time = {"LEDGATE_CLAIM_SIZE": "1", "TEST_PROCESSING_DELAY": "200"}
+    one_at_a_time = {"LEDGATE_CLAIM_SIZE": "1", "LEDGATE_MAX_PROCESSING": "1", "TEST_PROCESSING_DELAY": "300"}
     with open_shop(database_url, tmp_path, **one_at_a_time) as shop:
         shop.start_api()
         orders = [_open_order(shop, amount=1000 + n) for n in range(ORDERS)]
