@@ -20,6 +20,7 @@ from psycopg import sql
 from gateway import demo
 from gateway.config import load
 from kit import children
+from kit.db import PLANS
 from kit.embedded import EmbeddedError, Server
 from schema.migrate import migrate
 
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 _TRACKING = {"shared_preload_libraries": "pg_stat_statements"}
-# As a dispatcher plans: small batches of rows by their keys, whatever statistics say of a table that was just empty.
-PLANNED = (
-    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c join_collapse_limit=1"
-    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-)
+# As our own processes plan.
+PLANNED = f"-c timezone=UTC -c jit=off {PLANS}"
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 

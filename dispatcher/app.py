@@ -38,14 +38,6 @@ log = structlog.get_logger()
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
-# Every statement of a dispatcher goes by primary key from a small batch: nested loops, joined in the order in which
-# they are written, are right whatever the statistics say of a queue that was empty a moment ago. Left to itself on
-# tables that were never analysed, the planner joined a batch of 200 payments with every order of the merchant and each
-# of those with every payment: over 30 s at 1,000 payments; 0.1 s like this at 2,000.
-_PLANS = (
-    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c join_collapse_limit=1"
-    " -c plan_cache_mode=force_generic_plan"
-)
 
 
 class Dispatcher:
@@ -73,7 +65,7 @@ class Dispatcher:
         sealer = make_sealer(config)
         sender = Sender(connections=config.max_deliveries)
         async with Database(
-            config.database_url, name="ledgate-dispatcher", size=_POOL, statement_timeout=30.0, wait=5.0, options=_PLANS
+            config.database_url, name="ledgate-dispatcher", size=_POOL, statement_timeout=30.0, wait=5.0
         ) as database:
             test = config.webhook_retry_intervals_test
             deliver = Lane(
