@@ -216,7 +216,8 @@ CREATE TABLE public.outbox (
     response_code smallint,
     CONSTRAINT outbox_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT outbox_delivery CHECK (((kind = 'webhook.deliver'::text) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
-    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'payment.process'::text, 'refund.process'::text])))
+    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'payment.process'::text, 'refund.process'::text]))),
+    CONSTRAINT outbox_next_retry_at CHECK ((next_retry_at < 'infinity'::timestamp with time zone))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='20000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
 
@@ -410,7 +411,7 @@ CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (buc
 
 CREATE INDEX orders_by_age ON public.orders USING btree (bucket, merchant_id, created_at, id);
 
-CREATE INDEX outbox_due ON public.outbox USING btree (bucket, kind, next_retry_at);
+CREATE INDEX outbox_due ON public.outbox USING btree (bucket, kind, next_retry_at) WHERE (next_retry_at < 'infinity'::timestamp with time zone);
 
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
 

@@ -2,6 +2,7 @@
 -- Lease what is due, oldest first in each bucket; SKIP LOCKED lets dispatchers share a bucket.
 -- `floors` bound the walk from below: a due row older than its bucket's floor waits for the next full sweep, so that
 -- a pinned snapshot (a long transaction elsewhere) does not make every claim walk the dead entries of a day.
+-- `< 'infinity'` opens the partial index `outbox_due` to this walk, and to no look-up by key.
 -- The lease is a due time too: when it runs out, the work is simply due again. The commit does not wait for the disk:
 -- a claim that a crash forgets is claimed again.
 WITH due AS MATERIALIZED (
@@ -12,6 +13,7 @@ WITH due AS MATERIALIZED (
         FROM outbox o
         WHERE o.bucket = b.bucket AND o.kind = %(kind)s
             AND o.next_retry_at >= b.floor AND o.next_retry_at <= statement_timestamp()
+            AND o.next_retry_at < 'infinity'
         ORDER BY o.next_retry_at
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
