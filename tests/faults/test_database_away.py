@@ -81,7 +81,8 @@ def test_restart_under_load(server: Server, url: str, tmp_path: Path, outage: fl
                 back = time.monotonic()
                 clients.await_more(1)
                 recoveries.append(time.monotonic() - back)
-                _await_back(number, shop.api, dispatcher)
+                if outage:
+                    _await_back(number, shop.api, dispatcher)
                 assert seen.answers == (AWAY if outage else set())
                 assert seen.slowest < 1
         with look(url) as conn:
@@ -92,7 +93,10 @@ def test_restart_under_load(server: Server, url: str, tmp_path: Path, outage: fl
             told = assert_all_told(shop, conn)
         assert clients.broken_off == clients.refused == 0
         assert set(clients.statuses) == {201, 503}
-        assert [outages(one) for one in (shop.api, dispatcher)] == [(len(rounds), len(rounds))] * 2
+        for away, back in (outages(shop.api), outages(dispatcher)):
+            assert away == back
+            # A restart at once may pass unseen by one that was not asking, or be met twice: no count is promised then.
+            assert outage == 0 or away == len(rounds)
         assert_calm(shop.api, dispatcher)
         report(
             f"{len(rounds)} outages of {outage:g} s and the restart: {len(clients.acknowledged)} payments acknowledged,"
