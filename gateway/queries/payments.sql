@@ -143,9 +143,9 @@ moved AS (
     UPDATE payments p
     SET status = i.status, error_code = i.error_code, error_description = i.error_description,
         processor_ref = i.processor_ref, sealed_instrument = NULL, version = p.version + 1, updated_at = i.settled_at
-    FROM held h JOIN outcome i ON i.n = h.n
+    FROM held i
     WHERE p.bucket = i.bucket AND p.merchant_id = i.merchant_id AND p.id = i.work_id AND p.status = 'pending'
-    RETURNING i.n, p.bucket, p.merchant_id, p.order_id, p.id, p.status, p.amount, i.settled_at
+    RETURNING i.n, p.bucket, p.merchant_id, p.order_id, p.id, p.status, p.amount, i.settled_at, i.facts
 ),
 counted AS MATERIALIZED (
     SELECT bucket, merchant_id, order_id, count(*) AS attempts, max(settled_at) AS settled_at,
@@ -172,8 +172,7 @@ ordered AS (
 facts AS MATERIALIZED (
     SELECT m.bucket, m.merchant_id, f.event_id, f.type, f.subject_id, f.body, m.settled_at AS created_at
     FROM moved m
-    JOIN outcome i ON i.n = m.n
-    CROSS JOIN LATERAL json_to_recordset(i.facts) AS f (event_id text, type text, subject_id text, body text)
+    CROSS JOIN LATERAL json_to_recordset(m.facts) AS f (event_id text, type text, subject_id text, body text)
 ),
 {{outbox.append_events}},
 finished AS (

@@ -3,6 +3,8 @@
 -- `floors` bound the walk from below: a due row older than its bucket's floor waits for the next full sweep, so that
 -- a pinned snapshot (a long transaction elsewhere) does not make every claim walk the dead entries of a day.
 -- `< 'infinity'` opens the partial index `outbox_due` to this walk, and to no look-up by key.
+-- `= ANY(ARRAY[…])` is an `=` that no merge join could use: with a plain one the planner reads the whole queue in key
+-- order and looks each row up in the batch, once ANALYZE has seen the queue empty (docs/decisions/0005).
 -- The lease is a due time too: when it runs out, the work is simply due again. The commit does not wait for the disk:
 -- a claim that a crash forgets is claimed again.
 WITH due AS MATERIALIZED (
@@ -24,7 +26,7 @@ UPDATE outbox o
 SET claims = o.claims + 1, leased_by = %(dispatcher)s,
     next_retry_at = statement_timestamp() + %(lease)s::float8 * interval '1 second'
 FROM due d
-WHERE o.bucket = d.bucket AND o.merchant_id = d.merchant_id AND o.id = d.id
+WHERE o.bucket = ANY(ARRAY[d.bucket]) AND o.merchant_id = d.merchant_id AND o.id = d.id
 RETURNING o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.endpoint_id, o.attempts, o.claims, o.created_at,
           d.due_at, set_config('synchronous_commit', 'off', true);
 
@@ -34,7 +36,7 @@ RETURNING o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.endpoint_id
 UPDATE outbox o
 SET leased_by = NULL, next_retry_at = statement_timestamp() + r.delay * interval '1 second'
 FROM json_to_recordset(%(batch)s::json) AS r (bucket smallint, merchant_id text, id text, claims int, delay float8)
-WHERE o.bucket = r.bucket AND o.merchant_id = r.merchant_id AND o.id = r.id
+WHERE o.bucket = ANY(ARRAY[r.bucket]) AND o.merchant_id = r.merchant_id AND o.id = r.id
     AND o.claims = r.claims AND o.leased_by = %(dispatcher)s
 RETURNING o.id;
 
@@ -45,9 +47,9 @@ RETURNING o.id;
 held AS (
     DELETE FROM outbox o
     USING outcome i
-    WHERE o.bucket = i.bucket AND o.merchant_id = i.merchant_id AND o.id = i.work_id
+    WHERE o.bucket = ANY(ARRAY[i.bucket]) AND o.merchant_id = i.merchant_id AND o.id = i.work_id
         AND o.claims = i.claims AND o.leased_by = %(dispatcher)s
-    RETURNING i.n
+    RETURNING i.*
 )
 
 -- fragment: tally_work

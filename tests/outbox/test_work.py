@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 
 from gateway.config import Config
 from gateway.secrets import make_sealer
-from kit.db import Connection
-from outbox import deliveries, endpoints, work
+from kit.db import PLANS, Connection
+from outbox import SQL, deliveries, endpoints, work
 from outbox.deliveries import Attempt, Outcome
 from outbox.work import Work
 from tests.support.paying import ALL, MERCHANT, pay
@@ -224,3 +226,36 @@ async def test_beats_tell_who_lives_and_the_dead_are_forgotten(db: Connection, c
     await work.tidy(db)
     await work.leave(db, "two")
     assert conn.execute("SELECT count(*) AS n FROM dispatchers").fetchone() == {"n": 0}
+
+
+async def test_statistics_of_an_empty_queue_do_not_mislead_a_claim_or_a_settle(
+    config: Config, db: Connection, conn: Conn
+) -> None:
+    """ANALYZE saw the queue empty, then a backlog came: rows are still found by key, never by walking the queue.
+
+    Judged by the plan and not by a clock (docs/decisions/0005).
+    """
+    fill = (
+        "INSERT INTO outbox (bucket, merchant_id, id, kind, event_id, event_type, subject_id, endpoint_id,"
+        " next_retry_at, created_at) SELECT 5, 'mer_x', 'dlv_' || n, 'webhook.deliver', 'e', 't', 's', 'p',"
+        " now() - interval '1 hour', now() FROM generate_series(1, 3000) AS n"
+    )
+    # The same order of things as in a day's life: a burst, worked off, analysed, and the next burst.
+    for statement in (fill, "DELETE FROM outbox", "ANALYZE outbox", fill):
+        conn.execute(statement)
+    values = {
+        "buckets": [5], "floors": [ALL[5]], "kind": "webhook.deliver", "limit": 200, "lease": 30.0, "dispatcher": "d",
+    }  # fmt: skip
+    batch = [
+        {"n": n, "bucket": 5, "merchant_id": "mer_x", "work_id": f"dlv_{n}", "id": f"dlv_{n}", "claims": 0, "delay": 0}
+        for n in range(200)
+    ]
+    given = {"batch": msgspec.json.encode(batch).decode(), "dispatcher": "d", "writer": "d"}
+    planned = psycopg.connect(config.database_url, autocommit=True, options=PLANS)
+    with planned:
+        for name, bound in (("claim_due", values), ("settle_deliveries", given), ("release", given)):
+            rows = planned.execute("EXPLAIN " + SQL[name], bound).fetchall()
+            plan = "\n".join(row[0] for row in rows)
+            lookups = re.findall(r"Index Scan using \S*pkey on outbox o .*\n\s+(Index Cond: .*)", plan)
+            assert lookups, plan
+            assert all("id = " in condition for condition in lookups), plan
