@@ -100,12 +100,13 @@ class Database(AsyncConnectionPool[Connection]):
         began = time.monotonic()
         try:
             async with super().connection(timeout) as conn:
+                began = time.monotonic()  # a failure says something about the time from here on
                 yield conn
         except psycopg.errors.QueryCanceled:
             log.warning("statement.timed_out")  # the database is there, or it could not have said so
             raise
         except AWAY as error:
-            # A caller who lost patience just when an outage ended has not found another.
+            # A caller who loses patience just when an outage has ended has not found another.
             if not self._away.is_set() and began > self._since:
                 self._lose(error)
             raise

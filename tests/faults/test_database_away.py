@@ -34,8 +34,10 @@ pytestmark = pytest.mark.faults
 
 OUTAGE = 10.0 if LONG else 4.0
 """Seconds; a fault's length, not a wait for anything."""
-KNOWN_WITHIN = 3.0
-"""Seconds within which a process that starts without its database must know it."""
+KNOWN_WITHIN = 5.0
+"""Seconds within which a process that starts without its database must know it: at once, but for a busy machine."""
+QUICK = 2.0
+"""Seconds within which a request during an outage must be answered: a quarter of one, but for a busy machine."""
 PAYMENTS_BETWEEN = 200 if LONG else 100
 LEASES = {"LEDGATE_DELIVERY_LEASE": "11", "LEDGATE_PROCESSING_LEASE": "5"}
 
@@ -81,10 +83,9 @@ def test_restart_under_load(server: Server, url: str, tmp_path: Path, outage: fl
                 back = time.monotonic()
                 clients.await_more(1)
                 recoveries.append(time.monotonic() - back)
-                if outage:
-                    _await_back(number, shop.api, dispatcher)
+                _await_back(number, shop.api, dispatcher)
                 assert seen.answers == (AWAY if outage else set())
-                assert seen.slowest < 1
+                assert seen.slowest < QUICK
         with look(url) as conn:
             await_quiet(conn)
 
@@ -93,10 +94,7 @@ def test_restart_under_load(server: Server, url: str, tmp_path: Path, outage: fl
             told = assert_all_told(shop, conn)
         assert clients.broken_off == clients.refused == 0
         assert set(clients.statuses) == {201, 503}
-        for away, back in (outages(shop.api), outages(dispatcher)):
-            assert away == back
-            # A restart at once may pass unseen by one that was not asking, or be met twice: no count is promised then.
-            assert outage == 0 or away == len(rounds)
+        assert [outages(one) for one in (shop.api, dispatcher)] == [(len(rounds), len(rounds))] * 2
         assert_calm(shop.api, dispatcher)
         report(
             f"{len(rounds)} outages of {outage:g} s and the restart: {len(clients.acknowledged)} payments acknowledged,"
@@ -128,7 +126,7 @@ def test_absent_at_the_start_and_later(server: Server, url: str, tmp_path: Path)
         _await_success(shop, url)
 
         assert [one.answers for one in seen] == [AWAY, AWAY]
-        assert max(one.slowest for one in seen) < 1
+        assert max(one.slowest for one in seen) < QUICK
         assert [outages(one) for one in (shop.api, dispatcher)] == [(2, 2), (2, 2)]
         assert_calm(shop.api, dispatcher)
 
