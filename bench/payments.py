@@ -98,7 +98,11 @@ def _pgbench(database: Database, *, seconds: float, reuse: bool) -> Round:
 def write_script(path: Path, database: Database, *, reuse: bool) -> None:
     """Write the pgbench script of one round; its ids are unlike those of every other round."""
     batch = _marked_batch(database, reuse=reuse).replace("'", "''")
-    statement = SQL["create_payments"].replace("%(batch)s::json", f"replace('{batch}', '{_MARK}', :u::text)::json")
+    statement = (
+        SQL["create_payments"]
+        .replace("%(merchant_id)s", f"'{demo.MERCHANT_ID}'")
+        .replace("%(batch)s::json", f"replace('{batch}', '{_MARK}', :u::text)::json")
+    )
     path.write_text(
         "\\set i :i + 1\n"
         "\\set u 1000000000000 + :i * 1000 + :client_id\n"  # 13 digits, which are base32 too

@@ -65,7 +65,12 @@ class Dispatcher:
         sealer = make_sealer(config)
         sender = Sender(connections=config.max_deliveries)
         async with Database(
-            config.database_url, name="ledgate-dispatcher", size=_POOL, statement_timeout=30.0, wait=5.0
+            config.database_url,
+            name="ledgate-dispatcher",
+            size=_POOL,
+            statement_timeout=30.0,
+            wait=5.0,
+            role="ledgate_dispatcher",
         ) as database:
             test = config.webhook_retry_intervals_test
             deliver = Lane(

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.errors import BadRequestError, IdempotencyKeyReusedError
 from gateway.merchants import BUCKETS, SQL
+from kit.db import fetch
 
 if TYPE_CHECKING:
     from gateway.merchants import Merchant
@@ -60,9 +61,8 @@ def replay(sealer: Sealer, understood: bytes, stored_hash: str, status: int, bod
 
 async def read_answer(conn: Connection, merchant: Merchant, key: str) -> tuple[str, int, str] | None:
     """The stored hash, status and body of a key, when the first statement could not see them."""
-    values = {"bucket": merchant.bucket, "merchant_id": merchant.merchant_id, "key": key}
-    row = await (await conn.execute(SQL["read_answer"], values)).fetchone()
-    return (row[0], row[1], row[2]) if row else None
+    rows = await fetch(conn, SQL["read_answer"], merchant.scope | {"key": key})
+    return (rows[0]["request_hash"], rows[0]["status"], rows[0]["body"]) if rows else None
 
 
 async def forget_expired(conn: Connection, *, limit: int = 5_000, rounds: int = 200) -> None:

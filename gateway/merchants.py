@@ -36,6 +36,11 @@ class Merchant(msgspec.Struct, frozen=True):
     key_id: str
     scopes: frozenset[Scope]
 
+    @property
+    def scope(self) -> dict[str, str | int]:
+        """What every statement names: the merchant and its bucket."""
+        return {"bucket": self.bucket, "merchant_id": self.merchant_id}
+
     def need(self, scope: Scope) -> None:
         """Raises `ForbiddenError` unless the key has that scope."""
         if scope not in self.scopes:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
-from psycopg.rows import dict_row
 
 from gateway import idempotency, notes
 from gateway.errors import BadRequestError, NotFoundError
@@ -15,6 +14,7 @@ from gateway.idempotency import Answer
 from gateway.merchants import SQL
 from gateway.money import CURRENCIES, Amount, Currency
 from kit import ids
+from kit.db import fetch
 
 if TYPE_CHECKING:
     from gateway.merchants import Merchant
@@ -111,15 +111,14 @@ async def create(
         "request_hash": request_hash,
         "body": msgspec.json.encode(order).decode(),
     }
-    cursor = await conn.execute(SQL["create_orders"], {"batch": msgspec.json.encode([item]).decode()})
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - the statement answers each request
-    _, verdict, body, status, stored_hash = row
-    if verdict == "raced" and key is not None:
+    values = {"batch": msgspec.json.encode([item]).decode(), "merchant_id": merchant.merchant_id}
+    (row,) = await fetch(conn, SQL["create_orders"], values)
+    body, status, stored_hash = row["body"], row["status"], row["stored_hash"]
+    if row["verdict"] == "raced" and key is not None:
         found = await idempotency.read_answer(conn, merchant, key)
         assert found is not None  # noqa: S101 - we waited for that very row
         stored_hash, status, body = found
-    if verdict == "created":
+    if row["verdict"] == "created":
         return Answer(status, body.encode())
     return idempotency.replay(sealer, understood, stored_hash, status, body)
 
@@ -130,19 +129,15 @@ async def get(conn: Connection, merchant: Merchant, order_id: str) -> Order:
     Raises:
         NotFoundError: there is none, or it is another merchant's.
     """
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["get_order"], _scope(merchant) | {"id": order_id})
-        row = await cursor.fetchone()
-    if row is None:
+    rows = await fetch(conn, SQL["get_order"], merchant.scope | {"id": order_id})
+    if not rows:
         raise NotFoundError(f"order {order_id} does not exist")
-    return from_row(row)
+    return from_row(rows[0])
 
 
 async def page(conn: Connection, merchant: Merchant, *, limit: int, offset: int) -> OrderPage:
     """Read a page, newest first; one row more than asked tells whether there are more."""
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["list_orders"], _scope(merchant) | {"limit": limit + 1, "offset": offset})
-        rows = await cursor.fetchall()
+    rows = await fetch(conn, SQL["list_orders"], merchant.scope | {"limit": limit + 1, "offset": offset})
     return OrderPage([from_row(row) for row in rows[:limit]], limit, offset, has_more=len(rows) > limit)
 
 
@@ -150,7 +145,3 @@ def from_row(row: dict[str, Any]) -> Order:
     """A row of the `orders` queries as it is shown; a reusable order stays due in full."""
     due = row["amount"] if row["reusable"] else row["amount"] - row["amount_paid"]
     return msgspec.convert(row | {"amount_due": due, "notes": msgspec.json.decode(row["notes"])}, Order)
-
-
-def _scope(merchant: Merchant) -> dict[str, Any]:
-    return {"bucket": merchant.bucket, "merchant_id": merchant.merchant_id}

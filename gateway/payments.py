@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
 
 from gateway import idempotency, instruments, notes
 from gateway.errors import BadRequestError, LedgateError, NotFoundError
@@ -18,6 +17,7 @@ from gateway.merchants import SQL
 from gateway.money import Amount, Currency
 from gateway.orders import OrderId, check_currency
 from kit import ids
+from kit.db import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,13 +191,15 @@ def draft(merchant: Merchant, request: CreatePayment, *, key: str | None, sealer
 async def create_batch(conn: Connection, drafts: Sequence[Draft]) -> list[Verdict]:
     """Start payments with one statement and one commit; answers in the order of `drafts`.
 
-    No two drafts of a batch may carry the same key, nor open the same order. `conn` autocommits.
+    All are of one merchant; no two drafts may carry the same key, nor open the same order. `conn` autocommits.
     """
     batch = msgspec.json.encode([one.item | {"n": n} for n, one in enumerate(drafts)]).decode()
     for race in range(_MAX_RACES):
         try:
-            rows = await (await conn.execute(SQL["create_payments"], {"batch": batch})).fetchall()
-            return sorted(Verdict(*row) for row in rows)
+            rows = await fetch(
+                conn, SQL["create_payments"], {"batch": batch, "merchant_id": drafts[0].item["merchant_id"]}
+            )
+            return sorted(Verdict(**row) for row in rows)
         except psycopg.errors.UniqueViolation as error:
             # Another request opened the same order first, and has committed: the next snapshot sees its order.
             if error.diag.constraint_name != "orders_pkey" or race == _MAX_RACES - 1:
@@ -251,20 +253,16 @@ async def get(conn: Connection, merchant: Merchant, payment_id: str) -> Payment:
     Raises:
         NotFoundError: there is none, or it is another merchant's.
     """
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["get_payment"], _scope(merchant) | {"id": payment_id})
-        row = await cursor.fetchone()
-    if row is None:
+    rows = await fetch(conn, SQL["get_payment"], merchant.scope | {"id": payment_id})
+    if not rows:
         raise NotFoundError(f"payment {payment_id} does not exist")
-    return from_row(row, merchant)
+    return from_row(rows[0], merchant)
 
 
 async def page(conn: Connection, merchant: Merchant, where: PaymentFilter, *, limit: int, offset: int) -> PaymentPage:
     """Read a page, newest first; one row more than asked tells whether there are more."""
-    values = _scope(merchant) | msgspec.structs.asdict(where) | {"limit": limit + 1, "offset": offset}
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["list_payments"], values)
-        rows = await cursor.fetchall()
+    values = merchant.scope | msgspec.structs.asdict(where) | {"limit": limit + 1, "offset": offset}
+    rows = await fetch(conn, SQL["list_payments"], values)
     return PaymentPage([from_row(row, merchant) for row in rows[:limit]], limit, offset, has_more=len(rows) > limit)
 
 
@@ -328,7 +326,3 @@ def _seal(sealer: Sealer, payment_id: str, card: Card) -> str:
         }
     )
     return base64.b64encode(sealer.seal(plain, context=f"payment:{payment_id}")).decode()
-
-
-def _scope(merchant: Merchant) -> dict[str, Any]:
-    return {"bucket": merchant.bucket, "merchant_id": merchant.merchant_id}

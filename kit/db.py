@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeAlias
 
 import psycopg
 import structlog
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from kit import tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
 log = structlog.get_logger()
@@ -45,6 +45,13 @@ AWAY = (
 """What a database that is away, starting or overloaded looks like. Nothing half done: a statement is a transaction."""
 
 
+async def fetch(conn: Connection, query: LiteralString, values: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Run one statement and read its rows; none for a statement that gives none."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall() if cursor.description else []
+
+
 class Database(AsyncConnectionPool[Connection]):
     """A pool, and the knowledge whether the database is there: an outage is told once, and costs callers little.
 
@@ -52,13 +59,16 @@ class Database(AsyncConnectionPool[Connection]):
     waits for nothing; while the database is away callers are told so after a quarter of a second instead of queueing.
     """
 
-    def __init__(self, url: str, *, name: str, size: int, statement_timeout: float, wait: float) -> None:
+    def __init__(
+        self, url: str, *, name: str, size: int, statement_timeout: float, wait: float, role: str | None = None
+    ) -> None:
         """Set up.
 
         Args:
             url: libpq connection string.
             name: `application_name`, as it shows in `pg_stat_activity`.
             size: most connections.
+            role: the database role to work as, of which the login must be a member; the login's own without it.
             statement_timeout: seconds that one statement may take.
             wait: seconds that a caller waits for a connection before `PoolTimeout`.
         """
@@ -70,7 +80,8 @@ class Database(AsyncConnectionPool[Connection]):
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "tcp_user_timeout": 15_000,  # ms; a network that swallows packets is an outage too
-            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {PLANS}",
+            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC -c jit=off {PLANS}"
+            + (f" -c role={role}" if role else ""),
         }
         super().__init__(
             url,

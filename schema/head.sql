@@ -1,5 +1,47 @@
 CREATE SCHEMA simulator;
 
+CREATE FUNCTION public.find_api_key(wanted text) RETURNS TABLE(key_id text, secret_hash bytea, scopes text[], merchant_id text, bucket smallint, name text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT k.id, k.secret_hash, k.scopes, m.id, m.bucket, m.name
+    FROM api_keys k JOIN merchants m ON m.id = k.merchant_id
+    WHERE k.id = wanted AND k.revoked_at IS NULL
+$$;
+
+CREATE FUNCTION public.no_tenant() RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'the statement names no tenant' USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE FUNCTION public.tenant() RETURNS text
+    LANGUAGE sql
+    RETURN COALESCE(NULLIF(current_setting('ledgate.tenant'::text, true), ''::text), public.no_tenant());
+
+CREATE FUNCTION public.work_status() RETURNS TABLE(pending bigint, processing bigint, completed bigint, failed bigint, running boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    WITH span AS (
+        SELECT statement_timestamp() AS now, statement_timestamp() - interval '24 hours' AS since,
+               date_trunc('minute', statement_timestamp() - interval '24 hours') + interval '1 minute' AS first_minute
+    ), done AS (
+        SELECT coalesce(sum(t.completed), 0)::bigint AS completed, coalesce(sum(t.failed), 0)::bigint AS failed
+        FROM work_tally t, span
+        WHERE (t.span = 'minute' AND t.starts_at >= first_minute)
+            OR (t.span = 'second' AND t.starts_at >= since AND t.starts_at < first_minute)
+    ), open AS (
+        SELECT count(*) FILTER (WHERE leased_by IS NULL OR next_retry_at <= now) AS pending,
+               count(*) FILTER (WHERE leased_by IS NOT NULL AND next_retry_at > now) AS processing
+        FROM outbox, span
+    )
+    SELECT open.pending, open.processing, done.completed, done.failed,
+           EXISTS (SELECT FROM dispatchers, span WHERE seen_at > now - interval '5 seconds')
+    FROM open, done
+$$;
+
 CREATE TABLE public.api_keys (
     id text NOT NULL COLLATE pg_catalog."C",
     merchant_id text NOT NULL COLLATE pg_catalog."C",
@@ -7,6 +49,8 @@ CREATE TABLE public.api_keys (
     scopes text[] NOT NULL,
     created_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
+    name text,
+    CONSTRAINT api_keys_name CHECK (((length(name) >= 1) AND (length(name) <= 100))),
     CONSTRAINT api_keys_scopes CHECK (((scopes <@ ARRAY['read'::text, 'write'::text, 'dashboard'::text]) AND (cardinality(scopes) > 0))),
     CONSTRAINT api_keys_secret_hash CHECK ((length(secret_hash) = 32))
 );
@@ -132,6 +176,7 @@ CREATE TABLE public.events (
     deliveries smallint NOT NULL,
     body text NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
 )
@@ -146,6 +191,7 @@ CREATE TABLE public.events_default (
     deliveries smallint CONSTRAINT events_deliveries_not_null NOT NULL,
     body text CONSTRAINT events_body_not_null NOT NULL,
     created_at timestamp with time zone CONSTRAINT events_created_at_not_null NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT events_xact_id_not_null NOT NULL,
     CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
 );
@@ -158,6 +204,7 @@ CREATE TABLE public.idempotency_keys (
     status smallint NOT NULL,
     body text NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    sealed_body bytea,
     CONSTRAINT idempotency_keys_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT idempotency_keys_key CHECK (((length(key) >= 1) AND (length(key) <= 255)))
 );
@@ -274,14 +321,17 @@ CREATE TABLE public.refunds (
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     processed_at timestamp with time zone,
+    error_description text,
+    processor_ref text COLLATE pg_catalog."C",
     CONSTRAINT refunds_amount CHECK (((amount >= 1) AND (amount <= '9007199254740991'::bigint))),
     CONSTRAINT refunds_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT refunds_failure CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT refunds_processed CHECK (((status = 'pending'::text) = (processed_at IS NULL))),
     CONSTRAINT refunds_status CHECK ((status = ANY (ARRAY['pending'::text, 'processed'::text, 'failed'::text])))
 )
 WITH (fillfactor='85');
 
-CREATE VIEW public.webhook_logs AS
+CREATE VIEW public.webhook_logs WITH (security_invoker='true') AS
  SELECT outbox.bucket,
     outbox.merchant_id,
     outbox.id,
@@ -333,7 +383,9 @@ CREATE TABLE simulator.charges (
     code text,
     description text,
     calls integer DEFAULT 1 NOT NULL,
-    decided_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL
+    decided_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    refunds_fail boolean DEFAULT false NOT NULL,
+    refund_of text COLLATE pg_catalog."C"
 );
 
 CREATE TABLE simulator.movements (
@@ -407,6 +459,10 @@ CREATE INDEX deliveries_default_bucket_merchant_id_status_id_idx ON public.deliv
 
 CREATE UNIQUE INDEX endpoints_one_default ON public.endpoints USING btree (bucket, merchant_id) WHERE is_default;
 
+CREATE INDEX events_by_commit ON ONLY public.events USING btree (bucket, merchant_id, xact_id, id);
+
+CREATE INDEX events_default_bucket_merchant_id_xact_id_id_idx ON public.events_default USING btree (bucket, merchant_id, xact_id, id);
+
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (bucket, created_at);
 
 CREATE INDEX orders_by_age ON public.orders USING btree (bucket, merchant_id, created_at, id);
@@ -425,6 +481,8 @@ ALTER INDEX public.deliveries_pkey ATTACH PARTITION public.deliveries_default_pk
 
 ALTER INDEX public.delivery_attempts_pkey ATTACH PARTITION public.delivery_attempts_default_pkey;
 
+ALTER INDEX public.events_by_commit ATTACH PARTITION public.events_default_bucket_merchant_id_xact_id_id_idx;
+
 ALTER INDEX public.events_pkey ATTACH PARTITION public.events_default_pkey;
 
 ALTER TABLE ONLY public.api_keys
@@ -432,3 +490,69 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_of_payment FOREIGN KEY (bucket, merchant_id, payment_id) REFERENCES public.payments(bucket, merchant_id, id);
+
+CREATE POLICY all_tenants ON public.api_keys TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.deliveries TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.delivery_attempts TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.endpoints TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.events TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.idempotency_keys TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.merchants TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.orders TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.outbox TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.payments TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.refunds TO ledgate_dispatcher USING (true);
+
+ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.delivery_attempts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.endpoints ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.merchants ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY one_tenant ON public.api_keys TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.deliveries TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.delivery_attempts TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.endpoints TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.events TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.idempotency_keys TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.merchants TO ledgate_api USING ((NOT (id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.orders TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.outbox TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.payments TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.refunds TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.outbox ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.payments ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.refunds ENABLE ROW LEVEL SECURITY;

@@ -66,6 +66,7 @@ def make_app(config: Config) -> Litestar:
             size=config.api_pool_size,
             statement_timeout=config.statement_timeout,
             wait=config.statement_timeout,
+            role="ledgate_api",
         ) as database:
             app.state.gateway = gateway = Gateway(
                 config,

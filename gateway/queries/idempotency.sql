@@ -29,7 +29,7 @@ claimed AS (
 -- The rare second statement: a concurrent duplicate waited for a row that its own snapshot could not see.
 SELECT request_hash, status, body
 FROM idempotency_keys
-WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND key = %(key)s;
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND key = %(key)s;
 
 -- name: forget_expired_keys
 -- Keys past 24 hours may be used anew already; this takes their rows away, a bounded number at a time.

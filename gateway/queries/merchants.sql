@@ -1,8 +1,6 @@
 -- name: find_key
 -- The merchant behind an API key, and what the key may do; no row for a key that is revoked or was never there.
-SELECT k.id AS key_id, k.secret_hash, k.scopes, m.id AS merchant_id, m.bucket, m.name
-FROM api_keys k JOIN merchants m ON m.id = k.merchant_id
-WHERE k.id = %(key_id)s AND k.revoked_at IS NULL;
+SELECT key_id, secret_hash, scopes, merchant_id, bucket, name FROM find_api_key(%(key_id)s);
 
 -- name: add_merchant
 -- A new account; the same account again changes nothing.

@@ -4,6 +4,7 @@ WITH request AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(batch)s::json) AS r (
         n int, bucket smallint, merchant_id text, id text, amount bigint, currency text, receipt text, notes text,
         reusable boolean, created_at timestamptz, idempotency_key text, request_hash text, body text)
+    WHERE r.merchant_id = {{outbox.tenant}}
 ),
 {{gateway.prior_answers}},
 answer AS (
@@ -30,12 +31,12 @@ LEFT JOIN accepted a ON a.n = r.n;
 -- One order of one merchant.
 SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
 FROM orders
-WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND id = %(id)s;
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
 -- name: list_orders
 -- A page of a merchant's orders, newest first.
 SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
 FROM orders
-WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
 ORDER BY created_at DESC, id DESC
 LIMIT %(limit)s OFFSET %(offset)s;

@@ -11,6 +11,7 @@ WITH request AS MATERIALIZED (
         vpa text, flow text, card_brand text, card_last4 text, sealed_instrument text, notes text,
         created_at timestamptz, idempotency_key text, request_hash text,
         head text, middle text, tail text, created_event text, pending_event text, event_time bigint)
+    WHERE r.merchant_id = {{outbox.tenant}}
 ),
 {{gateway.prior_answers}},
 judged AS MATERIALIZED (
@@ -75,14 +76,14 @@ LEFT JOIN accepted a ON a.n = j.n;
 SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
        amount_refunded, error_code, error_description, created_at, updated_at
 FROM payments
-WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND id = %(id)s;
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
 -- name: list_payments
 -- A page of a merchant's payments, newest first, by what the merchant asks for.
 SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
        amount_refunded, error_code, error_description, created_at, updated_at
 FROM payments
-WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
     AND (%(status)s::text IS NULL OR status = %(status)s)
     AND (%(order_id)s::text IS NULL OR order_id = %(order_id)s)
     AND (%(method)s::text IS NULL OR method = %(method)s)

@@ -1,3 +1,8 @@
+-- fragment: tenant
+-- The merchant that a statement speaks for, named to the database's row security in passing. A table's condition reads
+-- `merchant_id = {{outbox.tenant}}`: it is evaluated before the table's first row is looked at.
+(SELECT set_config('ledgate.tenant', %(merchant_id)s, true))
+
 -- name: save_default_endpoint
 -- The merchant's one default endpoint: made, or pointed elsewhere; its secret stays unless there was none.
 INSERT INTO endpoints (bucket, merchant_id, id, url, event_types, sealed_secret, is_default, created_at, updated_at)

@@ -68,21 +68,5 @@ tallied AS (
 )
 
 -- name: status
--- Open work counted now, finished work of the last 24 hours to the second: whole minutes from the minute rows, the
--- broken minute at the far end from its second rows.
-WITH span AS (
-    SELECT statement_timestamp() AS now, statement_timestamp() - interval '24 hours' AS since,
-           date_trunc('minute', statement_timestamp() - interval '24 hours') + interval '1 minute' AS first_minute
-), done AS (
-    SELECT coalesce(sum(completed), 0)::bigint AS completed, coalesce(sum(failed), 0)::bigint AS failed
-    FROM work_tally, span
-    WHERE (span = 'minute' AND starts_at >= first_minute)
-        OR (span = 'second' AND starts_at >= since AND starts_at < first_minute)
-), open AS (
-    SELECT count(*) FILTER (WHERE leased_by IS NULL OR next_retry_at <= now) AS pending,
-           count(*) FILTER (WHERE leased_by IS NOT NULL AND next_retry_at > now) AS processing
-    FROM outbox, span
-)
-SELECT open.pending, open.processing, done.completed, done.failed,
-       EXISTS (SELECT FROM dispatchers, span WHERE seen_at > now - interval '5 seconds') AS running
-FROM open, done;
+-- Open work counted now, finished work of the last 24 hours to the second (schema/migrations/0008).
+SELECT pending, processing, completed, failed, running FROM work_status();

@@ -76,6 +76,8 @@ async def test_other_methods_and_paths(api: Api) -> None:
     _refused(said.status_code, said.json(), 404)
 
 
+# The pool draws random numbers while hypothesis draws the body.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.dictionaries(
