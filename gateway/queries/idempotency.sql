@@ -19,7 +19,7 @@ claimed AS (
     WHERE idempotency_key IS NOT NULL
     ORDER BY bucket, merchant_id, idempotency_key
     ON CONFLICT (bucket, merchant_id, key) DO UPDATE
-        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, body = EXCLUDED.body,
+        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, body = EXCLUDED.body, sealed_body = NULL,
             created_at = EXCLUDED.created_at
         WHERE k.created_at <= EXCLUDED.created_at - interval '24 hours'
     RETURNING bucket, merchant_id, key
@@ -27,8 +27,24 @@ claimed AS (
 
 -- name: read_answer
 -- The rare second statement: a concurrent duplicate waited for a row that its own snapshot could not see.
-SELECT request_hash, status, body
+SELECT request_hash, status, body, sealed_body
 FROM idempotency_keys
+WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND key = %(key)s;
+
+-- name: claim_key
+-- Take a key for the rest of the transaction, whose effect will have an answer; an expired one is taken over in place.
+-- No row for a key that has an answer; a concurrent duplicate waits here first.
+INSERT INTO idempotency_keys AS k (bucket, merchant_id, key, request_hash, status, body, created_at)
+SELECT %(bucket)s, {{outbox.tenant}}, %(key)s, %(request_hash)s, 102, '', statement_timestamp()
+ON CONFLICT (bucket, merchant_id, key) DO UPDATE
+    SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, body = EXCLUDED.body, sealed_body = NULL,
+        created_at = EXCLUDED.created_at
+    WHERE k.created_at <= EXCLUDED.created_at - interval '24 hours'
+RETURNING key;
+
+-- name: store_answer
+-- The answer of the effect that the key was claimed for, in its transaction.
+UPDATE idempotency_keys SET status = %(status)s, body = %(body)s, sealed_body = %(sealed_body)s
 WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND key = %(key)s;
 
 -- name: forget_expired_keys
