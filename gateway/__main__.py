@@ -57,7 +57,7 @@ def main() -> None:
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_GRACE,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024),
+        http1_settings=HTTP1Settings(header_read_timeout=round(config.head_timeout * 1000), max_buffer_size=64 * 1024),
         log_enabled=True,
         log_level="warning",  # type: ignore[arg-type]
     ).serve()

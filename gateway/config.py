@@ -37,6 +37,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     api_pool_size: Annotated[int, Meta(ge=1, le=200)] = 16
     body_limit: Annotated[int, Meta(ge=1024, le=1_048_576)] = 65_536
     """Bytes of a request body; more is a 413."""
+    head_timeout: Seconds = 10.0
+    """Seconds within which a request's head must have arrived; the server in front cuts the connection."""
+    body_timeout: Seconds = 10.0
+    """Seconds within which a request's body must have arrived; later is a 408."""
+    request_timeout: Seconds = 30.0
+    """Seconds within which a request is answered; a 503 otherwise."""
+    rate_limit: Annotated[float, Meta(ge=0, le=1_000_000)] = 200.0
+    """Requests a second of one API key, in each API process; 0 for no limit. More is a 429."""
+    rate_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
+    """Requests of one API key that may come at once."""
     statement_timeout: Seconds = 10.0
     """Seconds that one SQL statement of the API may take, and that a request waits for a connection."""
     credential_ttl: Annotated[float, Meta(ge=0, le=5)] = 3.0

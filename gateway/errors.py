@@ -88,6 +88,34 @@ class IdempotencyKeyReusedError(LedgateError):
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
+class RequestTimeoutError(LedgateError):
+    """The request did not arrive in full within its time."""
+
+    status = 408
+    code = "REQUEST_TIMEOUT"
+
+
+class HeadersTooLargeError(LedgateError):
+    """The request's headers are larger than the limit."""
+
+    status = 431
+    code = "HEADERS_TOO_LARGE"
+
+
+class RateLimitedError(LedgateError):
+    """Too many requests of this API key, or too many wrong credentials; `Retry-After` says when to come back."""
+
+    status = 429
+    code = "RATE_LIMITED"
+
+    def __init__(self, description: str, *, retry_after: float, rate: tuple[int, int, int]) -> None:
+        super().__init__(description, reason="rate_limited")
+        self.retry_after = retry_after
+        """Seconds."""
+        self.rate = rate
+        """Limit, remaining, seconds to reset."""
+
+
 class UnavailableError(LedgateError):
     """The database is away or overloaded; nothing was half done. With an Idempotency-Key, a retry is safe."""
 

@@ -14,7 +14,9 @@ from litestar.exceptions import HTTPException
 from psycopg_pool import PoolTimeout
 
 from gateway.api import docs, routes, service, wire
+from gateway.api.bounds import bounded
 from gateway.api.observe import observed
+from gateway.api.rates import RateLimiter
 from gateway.config import Config
 from gateway.errors import LedgateError
 from gateway.merchants import Credentials
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 
 VERSION = version("ledgate")
+_GUESSES = 10  # wrong credentials a second from one address; ten times as many at once
 
 
 class Gateway(msgspec.Struct):
@@ -40,19 +43,25 @@ class Gateway(msgspec.Struct):
     credentials: Credentials
     sealer: Sealer
     doorbell: Doorbell
+    rates: RateLimiter
+    """Requests of an API key."""
+    guesses: RateLimiter
+    """Requests of an address with missing or wrong credentials."""
     migrated: bool = False
 
     async def readiness(self) -> Literal["ok", "away", "behind"]:
         """Whether requests can be served; asks the database each time, and for its migrations until they are there."""
         try:
+            if not self.migrated:
+                # In a thread: the check is schema's, and synchronous. First: the pool's role is made by a migration.
+                self.migrated = not await asyncio.to_thread(_pending, self.config.database_url)
+            if not self.migrated:
+                return "behind"
             async with self.database.connection() as conn:
                 await conn.execute("SELECT 1")
-            if not self.migrated:
-                # In a thread: the check is schema's, and synchronous.
-                self.migrated = not await asyncio.to_thread(_pending, self.config.database_url)
         except AWAY:
             return "away"
-        return "ok" if self.migrated else "behind"
+        return "ok"
 
 
 def make_app(config: Config) -> Litestar:
@@ -74,6 +83,8 @@ def make_app(config: Config) -> Litestar:
                 Credentials(database, ttl=config.credential_ttl),
                 make_sealer(config),
                 Doorbell(database),
+                RateLimiter(rate=config.rate_limit, burst=config.rate_burst),
+                RateLimiter(rate=min(config.rate_limit, _GUESSES), burst=10 * _GUESSES),
             )
             ringing = asyncio.create_task(gateway.doorbell.run())
             try:
@@ -104,7 +115,7 @@ def make_app(config: Config) -> Litestar:
         debug=False,
     )
     # Outside of the framework's middleware, which a wrong path or method never reaches.
-    app.asgi_handler = observed(app.asgi_handler)
+    app.asgi_handler = observed(bounded(app.asgi_handler, body=config.body_timeout, total=config.request_timeout))
     return app
 
 

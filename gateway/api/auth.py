@@ -17,21 +17,33 @@ _MAX_LENGTH = 255
 
 
 async def authenticate(request: Request[Any, Any, Any], scope: Scope) -> Merchant:
-    """Find the merchant that a request acts for.
+    """Find the merchant that a request acts for, and count the request.
 
     Raises:
         UnauthorizedError: no or wrong credentials.
         ForbiddenError: the key lacks `scope`.
+        RateLimitedError: too many requests of this key, or too many wrong ones from this address.
     """
+    gateway, state = request.app.state.gateway, request.scope["state"]
+    try:
+        merchant = await _check(request)
+    except UnauthorizedError:
+        # By address: by key, anybody who has seen a key could use up its owner's share.
+        gateway.guesses.take(request.client.host if request.client else "")
+        raise
+    state["merchant_id"] = merchant.merchant_id
+    state["rate"] = gateway.rates.take(merchant.key_id)
+    merchant.need(scope)
+    return merchant
+
+
+async def _check(request: Request[Any, Any, Any]) -> Merchant:
     key_id, secret = _read(request)
     if not key_id or not secret or len(key_id) > _MAX_LENGTH or len(secret) > _MAX_LENGTH or "\0" in key_id:
         raise UnauthorizedError(
             "send X-Api-Key and X-Api-Secret, or HTTP Basic with the two", reason="credentials_missing"
         )
-    merchant = await request.app.state.gateway.credentials.check(key_id, secret)
-    request.scope["state"]["merchant_id"] = merchant.merchant_id
-    merchant.need(scope)
-    return merchant  # type: ignore[no-any-return]
+    return await request.app.state.gateway.credentials.check(key_id, secret)  # type: ignore[no-any-return]
 
 
 def _read(request: Request[Any, Any, Any]) -> tuple[str, str]:

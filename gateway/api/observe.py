@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def observed(app: ASGIApp) -> ASGIApp:
-    """ASGI middleware: `X-Request-Id` out, `request.served` in the log. No body, no header, no query is logged."""
+    """ASGI middleware: `X-Request-Id` and rate headers out, `request.served` logged, without body, headers or query."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -33,7 +33,7 @@ def observed(app: ASGIApp) -> ASGIApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_rate(state)]
             await send(message)
 
         try:
@@ -55,3 +55,12 @@ def observed(app: ASGIApp) -> ASGIApp:
             )
 
     return serve
+
+
+def _rate(state: dict[str, object]) -> list[tuple[bytes, bytes]]:
+    """How much of its share the key has left (draft-ietf-httpapi-ratelimit-headers-06)."""
+    rate = state.get("rate")
+    if not isinstance(rate, tuple):
+        return []
+    names = (b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset")
+    return [(name, str(value).encode()) for name, value in zip(names, rate, strict=True)]

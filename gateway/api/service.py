@@ -46,7 +46,10 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
 @get("/api/v1/test/jobs/status", tags=["Service"], summary="Work", security=[], responses=READ_ERRORS)
 async def jobs_status(request: Request[Any, Any, Any]) -> JobsStatus:
     """Open work counted in SQL; finished work to the second; whether a dispatcher lives."""
-    async with request.app.state.gateway.database.connection() as conn:
+    gateway = request.app.state.gateway
+    # It counts the whole queue and asks for no credentials.
+    request.scope["state"]["rate"] = gateway.rates.take(f"jobs:{request.client.host if request.client else ''}")
+    async with gateway.database.connection() as conn:
         now = await outbox_work.status(conn)
     return JobsStatus(
         pending=now.pending,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -125,6 +126,9 @@ def render(request: Request[Any, Any, Any], error: LedgateError) -> Response[byt
         headers["WWW-Authenticate"] = 'Basic realm="Ledgate"'
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = "1"
+    if isinstance(error, errors.RateLimitedError):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+        request.scope["state"]["rate"] = error.rate
     request.scope["state"]["error_code"] = error.code
     body = msgspec.json.encode(error.body(request.scope["state"].get("request_id", "")))
     return Response(body, status_code=error.status, media_type=MediaType.JSON, headers=headers)

@@ -116,6 +116,8 @@ class Stack:
             "TEST_MODE": "true",
             "TEST_PROCESSING_DELAY": "50",
             "WEBHOOK_RETRY_INTERVALS_TEST": "true",
+            "LEDGATE_RATE_LIMIT": "1000000",  # a load is one key here
+            "LEDGATE_RATE_BURST": "1000000",
             **settings,
         }
         self._processes: list[Process] = []
