@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from gateway.api import docs, routes, service, wire
 from gateway.api.bounds import bounded
+from gateway.api.methods import allowing
 from gateway.api.observe import observed
 from gateway.api.rates import RateLimiter
 from gateway.config import Config
@@ -29,6 +30,8 @@ from schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from litestar.types import ControllerRouterHandler
 
 
 VERSION = version("ledgate")
@@ -92,15 +95,9 @@ def make_app(config: Config) -> Litestar:
             finally:
                 await tasks.end(ringing)
 
+    handlers: list[ControllerRouterHandler] = [routes.v1(), service.health, service.ready, service.jobs_status]
     app = Litestar(
-        route_handlers=[
-            routes.v1(),
-            service.health,
-            service.ready,
-            service.jobs_status,
-            docs.openapi_json,
-            docs.docs_page,
-        ],
+        route_handlers=[*handlers, docs.openapi_json, docs.docs_page],
         lifespan=[lifespan],
         exception_handlers={
             LedgateError: wire.on_refusal,
@@ -109,13 +106,15 @@ def make_app(config: Config) -> Litestar:
             PoolTimeout: wire.on_failure,
             Exception: wire.on_failure,
         },
-        openapi_config=docs.openapi_config(VERSION),
+        openapi_config=None,
         request_max_body_size=config.body_limit,
         logging_config=None,
         debug=False,
     )
+    app.state.described = docs.describer(handlers, VERSION)
     # Outside of the framework's middleware, which a wrong path or method never reaches.
-    app.asgi_handler = observed(bounded(app.asgi_handler, body=config.body_timeout, total=config.request_timeout))
+    inner = allowing(app.asgi_handler, app.routes)
+    app.asgi_handler = observed(bounded(inner, body=config.body_timeout, total=config.request_timeout))
     return app
 
 

@@ -39,7 +39,7 @@ def bounded(app: ASGIApp, *, body: float, total: float) -> ASGIApp:
             await send(message)
 
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS:
-            await _refuse(scope, watch, HeadersTooLargeError(f"more than {HEADERS} bytes of headers"))
+            await refuse(scope, watch, HeadersTooLargeError(f"more than {HEADERS} bytes of headers"))
             return
         try:
             async with asyncio.timeout(total):
@@ -49,7 +49,7 @@ def bounded(app: ASGIApp, *, body: float, total: float) -> ASGIApp:
             if started:
                 raise
             description = f"not answered within {total:g} s; nothing was done, or all of it"
-            await _refuse(scope, watch, UnavailableError(description, reason="request_timeout"))
+            await refuse(scope, watch, UnavailableError(description, reason="request_timeout"))
 
     return serve
 
@@ -74,11 +74,12 @@ def _timed(receive: Receive, seconds: float) -> Receive:
     return within
 
 
-async def _refuse(scope: Scope, send: Send, error: LedgateError) -> None:
+async def refuse(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
+    """Answer an error from outside of the framework, in the shape of all others; `more` are headers."""
     state = scope["state"]
     state["error_code"] = error.code
     body = msgspec.json.encode(error.body(str(state.get("request_id", ""))))
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     if isinstance(error, UnavailableError):
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

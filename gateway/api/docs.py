@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar import MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import Components, Contact, License, Reference, SecurityScheme
 
 from gateway import errors
-from gateway.api import page
+from gateway.api import openapi, page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from litestar.openapi.datastructures import ResponseSpec as Spec
+    from litestar.types import ControllerRouterHandler
 
 
 class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,7 +56,7 @@ ERRORS = READ_ERRORS | _refusals(
 )
 
 
-def openapi_config(version: str) -> OpenAPIConfig:
+def _openapi_config(version: str) -> OpenAPIConfig:
     """What stands around the operations."""
     schemes: dict[str, SecurityScheme | Reference] = {
         "key": SecurityScheme(type="apiKey", name="X-Api-Key", security_scheme_in="header"),
@@ -68,7 +72,6 @@ def openapi_config(version: str) -> OpenAPIConfig:
         security=[{"key": [], "secret": []}, {"basic": []}],
         components=Components(security_schemes=schemes),
         path=None,
-        render_plugins=[],
         use_handler_docstrings=True,
     )
 
@@ -76,11 +79,25 @@ def openapi_config(version: str) -> OpenAPIConfig:
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The API's description for machines."""
-    return Response(msgspec.json.encode(request.app.openapi_schema.to_schema()), media_type=MediaType.JSON)
+    return Response(msgspec.json.encode(request.app.state.described()), media_type=MediaType.JSON)
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
     """The API's description for people: every call, its fields and its answers."""
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-    return Response(page.render(request.app.openapi_schema.to_schema()), headers=headers, media_type=MediaType.HTML)
+    return Response(page.render(request.app.state.described()), headers=headers, media_type=MediaType.HTML)
+
+
+def describer(handlers: Sequence[ControllerRouterHandler], version: str) -> Callable[[], dict[str, Any]]:
+    """What makes the description of these calls, once.
+
+    From an application that is never served: one that serves with `openapi_config` has pages of the framework's too,
+    which fetch their scripts from elsewhere.
+    """
+
+    @functools.cache
+    def described() -> dict[str, Any]:
+        return openapi.describe(Litestar(route_handlers=handlers, openapi_config=_openapi_config(version)))
+
+    return described

@@ -1,0 +1,72 @@
+"""Examples of the calls, as the documentation shows them; `tests/gateway/test_examples.py` replays every one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A call as it is made, and what it is answered."""
+
+    status: int
+    request: dict[str, dict[str, Any]] | None = None
+    """Name -> body."""
+    response: dict[str, Any] | None = None
+    """The shape of the answer to the first request; ids and times differ."""
+
+
+_ORDER = {
+    "id": "order_01kaxe3v7cfz9v1tm1r2c3d4e5",
+    "amount": 129900,
+    "amount_paid": 0,
+    "amount_due": 129900,
+    "currency": "INR",
+    "receipt": "invoice-7",
+    "notes": {"cart": "42"},
+    "reusable": False,
+    "status": "created",
+    "attempts": 0,
+    "created_at": "2026-01-15T10:31:00.123456Z",
+}
+_PAYMENT = {
+    "id": "pay_01kaxe3v7cfz9v1tm1r2c3d4e5",
+    "order_id": "order_123",
+    "amount": 50000,
+    "currency": "INR",
+    "method": "upi",
+    "flow": "collect",
+    "vpa": "user@paytm",
+    "status": "pending",
+    "captured": False,
+    "amount_refunded": 0,
+    "notes": {},
+    "created_at": "2026-01-15T10:31:00.123456Z",
+}
+_CARD = {"number": "4111111111111111", "expiry_month": 12, "expiry_year": 2040, "cvv": "123", "name": "A Payer"}
+
+EXAMPLES: dict[tuple[str, str], Example] = {
+    ("post", "/api/v1/orders"): Example(
+        201,
+        {"order": {"amount": 129900, "currency": "INR", "receipt": "invoice-7", "notes": {"cart": "42"}}},
+        _ORDER,
+    ),
+    ("post", "/api/v1/payments"): Example(
+        201,
+        {
+            "upi": {"order_id": "order_123", "method": "upi", "vpa": "user@paytm"},
+            "card": {"order_id": "order_123", "method": "card", "card": _CARD},
+            "upi_qr": {"order_id": "order_123", "method": "upi", "flow": "qr"},
+            "opens_the_order": {
+                "order_id": "cart-2026-0042",
+                "method": "upi",
+                "amount": 4500,
+                "currency": "INR",
+                "vpa": "user@paytm",
+            },
+        },
+        _PAYMENT,
+    ),
+}
+"""Method and path -> its example."""
