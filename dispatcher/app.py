@@ -8,15 +8,16 @@ import os
 import socket
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import psycopg
 import structlog
 
 from dispatcher import buckets, schedule
 from dispatcher.deliver import Deliver
-from dispatcher.lane import Lane
+from dispatcher.lane import Lane, Settled
 from dispatcher.process import Process
+from dispatcher.refund import Refund
 from dispatcher.sender import Sender
 from gateway import idempotency
 from gateway.processors.simulator import Simulator
@@ -30,18 +31,33 @@ from schema import partitions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dispatcher.lane import Worker
     from gateway.config import Config
     from gateway.processors import Processor
 
 log = structlog.get_logger()
+O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
 
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
 
 
+class _Lanes(NamedTuple):
+    """All of a dispatcher's work."""
+
+    deliver: Lane[Any]
+    process: Lane[Any]
+    refund: Lane[Any]
+
+    @property
+    def in_flight(self) -> int:
+        """Works that are claimed and not settled."""
+        return sum(len(lane.in_flight) for lane in self)
+
+
 class Dispatcher:
-    """One replica: two lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
+    """One replica: three lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
 
     def __init__(self, config: Config, *, processor: Callable[[Database], Processor] | None = None) -> None:
         """Set up.
@@ -73,7 +89,7 @@ class Dispatcher:
             role="ledgate_dispatcher",
         ) as database:
             test = config.webhook_retry_intervals_test
-            deliver = Lane(
+            deliver = self._lane(
                 Deliver(
                     database,
                     sealer,
@@ -85,57 +101,55 @@ class Dispatcher:
                     jitter=0.0 if test else schedule.JITTER,
                 ),
                 database,
-                dispatcher=self.id,
-                claim_size=config.claim_size,
-                poll_min=config.poll_min,
-                poll_max=config.poll_max,
             )
-            process = Lane(
-                Process(
-                    database,
-                    sealer,
-                    self._make_processor(database),
-                    dispatcher=self.id,
-                    capacity=config.max_processing,
-                    lease=config.processing_lease,
-                    told=deliver.wake,
-                ),
-                database,
-                dispatcher=self.id,
-                claim_size=config.claim_size,
-                poll_min=config.poll_min,
-                poll_max=config.poll_max,
-            )
+            processor = self._make_processor(database)
+            asking: dict[str, Any] = {
+                "dispatcher": self.id,
+                "capacity": config.max_processing,
+                "lease": config.processing_lease,
+                "told": deliver.wake,
+            }
+            process = self._lane(Process(database, sealer, processor, **asking), database)
+            refund = self._lane(Refund(database, processor, **asking), database)
+            lanes = _Lanes(deliver, process, refund)
 
             def wake() -> None:
-                deliver.wake()
-                process.wake()
+                for lane in lanes:
+                    lane.wake()
 
             log.info("dispatcher.started", dispatcher=self.id)
             helpers = [
                 asyncio.create_task(listen(config.database_url, wake)),
-                asyncio.create_task(self._beat(database, deliver, process)),
+                asyncio.create_task(self._beat(database, lanes)),
                 asyncio.create_task(self._housekeeping(database)),
-                deliver.settle(),
-                process.settle(),
+                *(lane.settle() for lane in lanes),
             ]
-            loops = [asyncio.create_task(deliver.run()), asyncio.create_task(process.run())]
+            loops = [asyncio.create_task(lane.run()) for lane in lanes]
             stopping = asyncio.create_task(self._stopping.wait())
             # A loop that ends by itself is a defect: end the process, so that whoever supervises it sees it.
             await asyncio.wait([*loops, *helpers, stopping], return_when=asyncio.FIRST_COMPLETED)
-            await self._drain(deliver, process, database)
+            await self._drain(lanes, database)
             await tasks.end(*helpers, *loops, stopping)
             await sender.close()
         for task in (*helpers, *loops):
             if not task.cancelled():
                 task.result()  # raises what a defect ended it with
 
-    async def _drain(self, deliver: Lane[Any], process: Lane[Any], database: Database) -> None:
-        log.info("dispatcher.draining", in_flight=len(deliver.in_flight) + len(process.in_flight))
-        within = self._config.drain
-        given_back = await asyncio.gather(
-            deliver.stop(within=within), process.stop(within=within), return_exceptions=True
+    def _lane(self, worker: Worker[O], database: Database) -> Lane[O]:
+        config = self._config
+        return Lane(
+            worker,
+            database,
+            dispatcher=self.id,
+            claim_size=config.claim_size,
+            poll_min=config.poll_min,
+            poll_max=config.poll_max,
         )
+
+    async def _drain(self, lanes: _Lanes, database: Database) -> None:
+        log.info("dispatcher.draining", in_flight=lanes.in_flight)
+        within = self._config.drain
+        given_back = await asyncio.gather(*(lane.stop(within=within) for lane in lanes), return_exceptions=True)
         with contextlib.suppress(*AWAY):
             async with database.connection() as conn:
                 await outbox_work.leave(conn, self.id)
@@ -143,9 +157,15 @@ class Dispatcher:
             if isinstance(result, BaseException):
                 log.warning("dispatcher.not_released", error=type(result).__name__)
         released = sum(result for result in given_back if isinstance(result, int))
-        log.info("dispatcher.stopped", released=released, delivered=deliver.settled, processed=process.settled)
+        log.info(
+            "dispatcher.stopped",
+            released=released,
+            delivered=lanes.deliver.settled,
+            processed=lanes.process.settled,
+            refunded=lanes.refund.settled,
+        )
 
-    async def _beat(self, database: Database, deliver: Lane[Any], process: Lane[Any]) -> None:
+    async def _beat(self, database: Database, lanes: _Lanes) -> None:
         while True:
             with contextlib.suppress(*AWAY):
                 async with database.connection() as conn:
@@ -155,11 +175,13 @@ class Dispatcher:
                         host=socket.gethostname(),
                         pid=os.getpid(),
                         version=version("ledgate"),
-                        delivered=deliver.settled,
-                        processed=process.settled,
-                        in_flight=len(deliver.in_flight) + len(process.in_flight),
+                        delivered=lanes.deliver.settled,
+                        processed=lanes.process.settled + lanes.refund.settled,
+                        in_flight=lanes.in_flight,
                     )
-                deliver.favourites = process.favourites = buckets.favourites(self.id, alive)
+                favourites = buckets.favourites(self.id, alive)
+                for lane in lanes:
+                    lane.favourites = favourites
             await asyncio.sleep(_BEAT)
 
     async def _housekeeping(self, database: Database) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from psycopg.rows import dict_row
 
-from gateway import orders, payments
+from gateway import payments
+from gateway.facts import fact
 from gateway.merchants import SQL
 from gateway.orders import Order
 from gateway.payments import CardView, Payment
 from gateway.processors import Approved, Charge, Declined, Outcome
-from kit import ids
 from kit.seal import SealError
 from outbox.work import Work
 
@@ -171,9 +171,9 @@ def _item(n: int, result: Result, now: datetime) -> dict[str, object]:
             error_description=outcome.description if isinstance(outcome, Declined) else None,
             updated_at=now,
         )
-        facts.append(_fact(f"payment.{status}", "payment", ended, now))
+        facts.append(fact(f"payment.{status}", "payment", ended, now))
         if approved and result.order is not None:
-            facts.append(_fact("order.paid", "order", result.order, now))
+            facts.append(fact("order.paid", "order", result.order, now))
     return {
         "n": n,
         "bucket": work.bucket,
@@ -187,10 +187,3 @@ def _item(n: int, result: Result, now: datetime) -> dict[str, object]:
         "settled_at": now,
         "facts": facts,
     }
-
-
-def _fact(event_type: str, kind: str, subject: Payment | orders.Order, now: datetime) -> dict[str, str]:
-    event_id = ids.new("evt", spare=True)
-    body = {"id": event_id, "event": event_type, "timestamp": int(now.timestamp()), "data": {kind: subject}}
-    text = msgspec.json.encode(body).decode()
-    return {"event_id": event_id, "type": event_type, "subject_id": subject.id, "body": text}

@@ -20,7 +20,7 @@ from gateway.instruments import Method
 from gateway.payments import CreatePayment, Payment, PaymentFilter, PaymentPage, PaymentStatus
 from kit import ids
 
-_PAYMENT_ID = ids.pattern("pay")
+PAYMENT_ID = ids.pattern("pay")
 
 
 @post("/payments", dto=StrictJson[CreatePayment], return_dto=None, tags=["Payments"], summary="Start a payment",
@@ -69,7 +69,7 @@ async def list_payments(  # noqa: PLR0917 - the framework passes query parameter
 async def get_payment(request: AnyRequest, payment_id: FromPath[str]) -> Payment:
     """One payment, as it is now."""
     merchant = await authenticate(request, "read")
-    if not _PAYMENT_ID.match(payment_id):
+    if not PAYMENT_ID.match(payment_id):
         raise NotFoundError("there is no such payment")
     async with request.app.state.gateway.database.connection() as conn:
         return await payments.get(conn, merchant, payment_id)

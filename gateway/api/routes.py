@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from litestar import Router
 
-from gateway.api import orders, payments
+from gateway.api import captures, orders, payments, refunds
 
 
 def v1() -> Router:
     """All of them, under the path that integrations know."""
-    return Router("/api/v1", route_handlers=[*orders.HANDLERS, *payments.HANDLERS])
+    return Router(
+        "/api/v1", route_handlers=[*orders.HANDLERS, *payments.HANDLERS, *captures.HANDLERS, *refunds.HANDLERS]
+    )

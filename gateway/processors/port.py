@@ -22,8 +22,20 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
         return f"Charge({self.payment_id})"
 
 
+class MoneyBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Give this money back. `refund_id` is the idempotency key: the same id never moves money twice."""
+
+    refund_id: str
+    payment_id: str
+    charge_reference: str | None
+    """What the processor called the charge."""
+    amount: int
+    """Minor units; at most what is left of the payment."""
+    currency: str
+
+
 class Approved(msgspec.Struct, frozen=True):
-    """The money is taken."""
+    """The money has moved: taken by a charge, given back by a refund."""
 
     reference: str
 
@@ -54,7 +66,23 @@ class Processor(Protocol):
         ...
 
     async def find(self, payment_id: str) -> Outcome | None:
-        """What became of an earlier call; None when there was none.
+        """What became of an earlier charge; None when there was none.
+
+        Raises:
+            ProcessorUnreachableError: no answer came.
+        """
+        ...
+
+    async def refund(self, asked: MoneyBack) -> Outcome:
+        """Give money back, once for each refund id however often it is called.
+
+        Raises:
+            ProcessorUnreachableError: no answer came.
+        """
+        ...
+
+    async def find_refund(self, refund_id: str) -> Outcome | None:
+        """What became of an earlier refund; None when there was none.
 
         Raises:
             ProcessorUnreachableError: no answer came.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.merchants import SQL
-from gateway.processors.port import Approved, Charge, Declined, Outcome, ProcessorUnreachableError
+from gateway.processors.port import Approved, Charge, Declined, MoneyBack, Outcome, ProcessorUnreachableError
 from kit.db import AWAY
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ MAGIC_CARDS: dict[str, str | None] = {
     "4000000000009995": "insufficient_funds",
     "4000000000000069": "card_expired",
     "4000000000000127": "cvv_incorrect",
+    "4000000000005126": None,
 }
 """Card number -> why it is declined, or None for success."""
+
+REFUNDS_FAIL_CARD = "4000000000005126"
+REFUNDS_FAIL_VPA = "refund-failure@"
+SUCCESS_VPAS = ("success@", REFUNDS_FAIL_VPA)
 
 
 def decide(charge: Charge, *, fixed: bool | None, test_mode: bool, roll: float) -> Outcome:
@@ -53,7 +58,7 @@ def decide(charge: Charge, *, fixed: bool | None, test_mode: bool, roll: float) 
     code: str | None = "payment_declined" if charge.method == "upi" else "card_declined"
     if charge.card_number in MAGIC_CARDS:
         code = MAGIC_CARDS[charge.card_number]
-    elif charge.vpa is not None and charge.vpa.lower().startswith("success@"):
+    elif charge.vpa is not None and charge.vpa.lower().startswith(SUCCESS_VPAS):
         code = None
     elif charge.vpa is not None and charge.vpa.lower().startswith("failure@"):
         pass
@@ -61,7 +66,14 @@ def decide(charge: Charge, *, fixed: bool | None, test_mode: bool, roll: float) 
         code = code if fixed is False else None
     elif roll < RATES[charge.method]:
         code = None
-    return Declined(code, DECLINES[code]) if code else Approved(f"sim_{charge.payment_id.removeprefix('pay_')}")
+    return Declined(code, DECLINES[code]) if code else Approved(_reference(charge.payment_id))
+
+
+def keeps_money(charge: Charge) -> bool:
+    """Whether every refund of this charge fails, by magic value."""
+    return charge.card_number == REFUNDS_FAIL_CARD or (
+        charge.vpa is not None and charge.vpa.lower().startswith(REFUNDS_FAIL_VPA)
+    )
 
 
 class Simulator:
@@ -75,33 +87,48 @@ class Simulator:
 
     async def charge(self, charge: Charge) -> Outcome:
         """Wait as a bank would, decide once, remember."""
-        await asyncio.sleep(self._delay if self._test_mode else random.uniform(*DELAY))  # noqa: S311 - a simulation
+        await self._think()
         outcome = decide(charge, fixed=self._fixed, test_mode=self._test_mode, roll=random.random())  # noqa: S311
         values = {
-            "key": charge.payment_id,
             "amount": charge.amount,
             "currency": charge.currency,
             "approved": isinstance(outcome, Approved),
             "code": outcome.code if isinstance(outcome, Declined) else None,
             "description": outcome.description if isinstance(outcome, Declined) else None,
+            "refunds_fail": keeps_money(charge),
         }
-        row = await self._ask("charge", values)
-        return _outcome(charge.payment_id, row) if row else outcome
+        return await self._ask("charge", charge.payment_id, values) or outcome
 
     async def find(self, payment_id: str) -> Outcome | None:
         """Look an earlier decision up."""
-        row = await self._ask("find_charge", {"key": payment_id})
-        return _outcome(payment_id, row) if row else None
+        return await self._ask("find_charge", payment_id, {})
 
-    async def _ask(self, query: str, values: dict[str, object]) -> tuple[bool, str, str] | None:
+    async def refund(self, asked: MoneyBack) -> Outcome:
+        """Wait as a bank would; give back what was charged, unless a magic value forbids it."""
+        await self._think()
+        values = {"refund_of": asked.payment_id, "amount": asked.amount, "currency": asked.currency}
+        outcome = await self._ask("give_back", asked.refund_id, values)
+        assert outcome is not None  # noqa: S101 - the statement always gives a row
+        return outcome
+
+    async def find_refund(self, refund_id: str) -> Outcome | None:
+        """Look an earlier decision up."""
+        return await self._ask("find_charge", refund_id, {})
+
+    async def _think(self) -> None:
+        await asyncio.sleep(self._delay if self._test_mode else random.uniform(*DELAY))  # noqa: S311 - a simulation
+
+    async def _ask(self, query: str, key: str, values: dict[str, object]) -> Outcome | None:
         try:
             async with self._database.connection() as conn:
-                row = await (await conn.execute(SQL[query], values)).fetchone()
+                row = await (await conn.execute(SQL[query], values | {"key": key})).fetchone()
         except AWAY as error:
             raise ProcessorUnreachableError(type(error).__name__) from error
-        return (row[0], row[1], row[2]) if row else None
+        if row is None:
+            return None
+        approved, code, description = row
+        return Approved(_reference(key)) if approved else Declined(code, description)
 
 
-def _outcome(payment_id: str, row: tuple[bool, str, str]) -> Outcome:
-    approved, code, description = row
-    return Approved(f"sim_{payment_id.removeprefix('pay_')}") if approved else Declined(code, description)
+def _reference(key: str) -> str:
+    return f"sim_{key.partition('_')[2]}"
