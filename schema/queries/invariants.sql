@@ -93,6 +93,50 @@ FROM payments p
 LEFT JOIN orders o ON o.bucket = p.bucket AND o.merchant_id = p.merchant_id AND o.id = p.order_id
 WHERE o.id IS NULL OR o.currency <> p.currency OR o.amount <> p.amount;
 
+-- name: payment_with_wrong_refunds
+-- What a payment says was refunded is what its refunds add up to; those that failed gave their amount back.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN refunds r ON r.bucket = p.bucket AND r.merchant_id = p.merchant_id AND r.payment_id = p.id
+GROUP BY p.bucket, p.merchant_id, p.id, p.amount_refunded
+HAVING p.amount_refunded <> coalesce(sum(r.amount) FILTER (WHERE r.status <> 'failed'), 0);
+
+-- name: capture_without_event
+-- A payment that is captured says so once, and one that is not never does.
+SELECT p.bucket, p.merchant_id, p.id
+FROM payments p
+LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
+    AND e.type = 'payment.captured'
+GROUP BY p.bucket, p.merchant_id, p.id, p.amount_captured
+HAVING count(e.id) <> CASE WHEN p.amount_captured > 0 THEN 1 ELSE 0 END
+    OR bool_or((e.body::json #>> '{data,payment,amount_captured}')::bigint <> p.amount_captured);
+
+-- name: pending_refund_without_work
+-- A refund that has not ended has somebody who must end it.
+SELECT r.bucket, r.merchant_id, r.id
+FROM refunds r
+LEFT JOIN outbox o ON o.bucket = r.bucket AND o.merchant_id = r.merchant_id AND o.id = r.id
+    AND o.kind = 'refund.process'
+WHERE r.status = 'pending' AND o.id IS NULL;
+
+-- name: settled_refund_with_work
+-- Nobody works on a refund that has ended.
+SELECT o.bucket, o.merchant_id, o.id
+FROM outbox o
+LEFT JOIN refunds r ON r.bucket = o.bucket AND r.merchant_id = o.merchant_id AND r.id = o.id
+WHERE o.kind = 'refund.process' AND r.status IS DISTINCT FROM 'pending';
+
+-- name: refund_without_its_events
+-- A refund is told when it is made and when it ends, each once, as it was.
+SELECT r.bucket, r.merchant_id, r.id
+FROM refunds r
+LEFT JOIN events e ON e.bucket = r.bucket AND e.merchant_id = r.merchant_id AND e.subject_id = r.id
+GROUP BY r.bucket, r.merchant_id, r.id, r.status, r.amount
+HAVING count(e.id) FILTER (WHERE e.type = 'refund.created') <> 1
+    OR count(e.id) FILTER (WHERE e.type <> 'refund.created') <> CASE r.status WHEN 'pending' THEN 0 ELSE 1 END
+    OR count(e.id) FILTER (WHERE e.type NOT IN ('refund.created', 'refund.' || r.status)) > 0
+    OR bool_or((e.body::json #>> '{data,refund,amount}')::bigint <> r.amount);
+
 -- name: stored_answer_without_effect
 -- An idempotency key commits with what it answers for: a replay never speaks of something that is not there.
 SELECT k.bucket, k.merchant_id, k.key
@@ -104,21 +148,34 @@ WHERE k.status = 201 AND split_part(a.id, '_', 1) IN ('pay', 'order', 'rfnd')
     AND NOT EXISTS (SELECT FROM refunds r WHERE r.bucket = k.bucket AND r.merchant_id = k.merchant_id AND r.id = a.id);
 
 -- name: money_moved_twice
--- By the simulated processor's own books: one movement for one payment, however often it was asked.
+-- By the simulated processor's own books: one movement for one payment or refund, however often it was asked.
 SELECT m.idempotency_key
 FROM simulator.movements m
 GROUP BY m.idempotency_key
 HAVING count(*) > 1;
 
 -- name: money_moved_for_nothing
--- What the processor approved is what it moved, and belongs to a payment that succeeded or is under way.
+-- What the processor approved is what it moved: in for a payment that succeeded or is under way, back for a refund of
+-- that payment that was processed or is under way.
 SELECT coalesce(c.idempotency_key, m.idempotency_key)
 FROM simulator.charges c
 FULL JOIN simulator.movements m ON m.idempotency_key = c.idempotency_key
 LEFT JOIN payments p ON p.id = coalesce(c.idempotency_key, m.idempotency_key)
-WHERE starts_with(coalesce(c.idempotency_key, m.idempotency_key), 'pay_')
+LEFT JOIN refunds r ON r.id = coalesce(c.idempotency_key, m.idempotency_key)
+WHERE split_part(coalesce(c.idempotency_key, m.idempotency_key), '_', 1) IN ('pay', 'rfnd')
     AND ((m.idempotency_key IS NOT NULL) <> coalesce(c.approved, false)
-        OR (m.idempotency_key IS NOT NULL AND (p.status IS NULL OR p.status = 'failed' OR p.amount <> m.amount)));
+        OR (m.idempotency_key IS NOT NULL
+            AND (coalesce(p.status, r.status, 'failed') = 'failed' OR m.amount <> coalesce(p.amount, -r.amount)
+                OR c.refund_of IS DISTINCT FROM r.payment_id)));
+
+-- name: more_given_back_than_taken
+-- By the processor's books alone: no charge has seen more money go back than came in.
+SELECT c.refund_of
+FROM simulator.movements m
+JOIN simulator.charges c ON c.idempotency_key = m.idempotency_key AND c.refund_of IS NOT NULL
+LEFT JOIN simulator.movements taken ON taken.idempotency_key = c.refund_of
+GROUP BY c.refund_of
+HAVING -sum(m.amount) > coalesce(max(taken.amount), 0);
 
 -- name: success_without_money
 -- No payment is called successful that the processor has not approved.
@@ -126,3 +183,10 @@ SELECT p.bucket, p.merchant_id, p.id
 FROM payments p
 LEFT JOIN simulator.charges c ON c.idempotency_key = p.id AND c.approved
 WHERE p.status = 'success' AND c.idempotency_key IS NULL;
+
+-- name: refunded_without_money
+-- No refund is called processed that the processor has not approved.
+SELECT r.bucket, r.merchant_id, r.id
+FROM refunds r
+LEFT JOIN simulator.charges c ON c.idempotency_key = r.id AND c.approved
+WHERE r.status = 'processed' AND c.idempotency_key IS NULL;

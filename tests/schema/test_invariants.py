@@ -13,6 +13,11 @@ from schema.invariants import INVARIANTS, broken
 from tests.support.paying import pay
 
 _OF_DEMO = "SELECT bucket, merchant_id"
+_REFUND = f"""
+    INSERT INTO refunds (bucket, merchant_id, id, payment_id, amount, status, created_at, processed_at)
+    {_OF_DEMO}, 'rfnd_none', id, 1"""
+_PENDING_REFUND = f"{_REFUND}, 'pending', created_at, NULL FROM payments"
+_PROCESSED_REFUND = f"{_REFUND}, 'processed', created_at, created_at FROM payments"
 BREAKS = {
     "payment_without_first_events": "DELETE FROM events WHERE type = 'payment.pending'",
     "event_without_its_deliveries": "DELETE FROM outbox WHERE event_type = 'payment.created'",
@@ -29,12 +34,26 @@ BREAKS = {
     "order_with_wrong_sums": "UPDATE orders SET attempts = attempts + 1",
     "order_held_by_nobody": "UPDATE orders SET reusable = false, paying_payment_id = 'pay_none'",
     "payment_without_order": "DELETE FROM orders",
+    "payment_with_wrong_refunds": _PENDING_REFUND,
+    "capture_without_event": "UPDATE payments SET status = 'success', amount_captured = amount",
+    "pending_refund_without_work": _PENDING_REFUND,
+    "settled_refund_with_work": f"""
+        INSERT INTO outbox (bucket, merchant_id, id, kind, next_retry_at, created_at)
+        {_OF_DEMO}, 'rfnd_none', 'refund.process', created_at, created_at FROM payments""",
+    "refund_without_its_events": _PENDING_REFUND,
     "stored_answer_without_effect": f"""
         INSERT INTO idempotency_keys (bucket, merchant_id, key, request_hash, status, body, created_at)
         {_OF_DEMO}, 'key', 'hash', 201, '{{"id":"pay_none"}}', created_at FROM payments""",
     "money_moved_twice": "INSERT INTO simulator.movements SELECT id, amount FROM payments, generate_series(1, 2)",
     "money_moved_for_nothing": "INSERT INTO simulator.movements SELECT id, amount FROM payments",
+    "more_given_back_than_taken": """
+        WITH approved AS (
+            INSERT INTO simulator.charges (idempotency_key, refund_of, amount, currency, approved)
+            SELECT 'rfnd_none', id, 1, currency, true FROM payments
+        )
+        INSERT INTO simulator.movements VALUES ('rfnd_none', -1)""",
     "success_without_money": "UPDATE payments SET status = 'success'",
+    "refunded_without_money": _PROCESSED_REFUND,
 }
 
 
