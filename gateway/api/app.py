@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.exceptions import HTTPException
 from psycopg_pool import PoolTimeout
 
-from gateway.api import docs, routes, service, wire
+from gateway.api import docs, query, routes, service, wire
 from gateway.api.bounds import bounded
 from gateway.api.methods import allowing
 from gateway.api.observe import observed
@@ -112,6 +112,7 @@ def make_app(config: Config) -> Litestar:
         debug=False,
     )
     app.state.described = docs.describer(handlers, VERSION)
+    app.state.query_parameters = query.parameters(app.state.described())
     # Outside of the framework's middleware, which a wrong path or method never reaches.
     inner = allowing(app.asgi_handler, app.routes)
     app.asgi_handler = observed(bounded(inner, body=config.body_timeout, total=config.request_timeout))

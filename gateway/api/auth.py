@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from gateway.api import query
 from gateway.errors import UnauthorizedError
 
 if TYPE_CHECKING:
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 _MAX_LENGTH = 255
 
 
-async def authenticate(request: Request[Any, Any, Any], scope: Scope) -> Merchant:
-    """Find the merchant that a request acts for, and count the request.
+async def authenticate(request: Request[Any, Any, Any], *scopes: Scope) -> Merchant:
+    """Find the merchant that a request acts for, count the request, check its query string.
 
     Raises:
         UnauthorizedError: no or wrong credentials.
-        ForbiddenError: the key lacks `scope`.
+        ForbiddenError: the key has none of `scopes`.
+        BadRequestError: a query parameter that the call does not have, or twice.
         RateLimitedError: too many requests of this key, or too many wrong ones from this address.
     """
     gateway, state = request.app.state.gateway, request.scope["state"]
@@ -33,7 +35,8 @@ async def authenticate(request: Request[Any, Any, Any], scope: Scope) -> Merchan
         raise
     state["merchant_id"] = merchant.merchant_id
     state["rate"] = gateway.rates.take(merchant.key_id)
-    merchant.need(scope)
+    merchant.need(*scopes)
+    query.check(request, request.app.state.query_parameters)
     return merchant
 
 
