@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from gateway import idempotency, notes
+from gateway import idempotency, listing, notes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.idempotency import Answer
 from gateway.merchants import SQL
@@ -17,11 +18,13 @@ from kit import ids
 from kit.db import fetch
 
 if TYPE_CHECKING:
+    from gateway.listing import Paging
     from gateway.merchants import Merchant
     from kit.db import Connection
     from kit.seal import Sealer
 
 ID_PATTERN = "^[A-Za-z0-9_.-]{1,64}$"
+ID = re.compile(ID_PATTERN.rstrip("$") + r"\Z")
 OrderId = Annotated[str, Meta(pattern=ID_PATTERN, description="Ours, or your own reference", examples=["order_123"])]
 OrderStatus = Literal["created", "attempted", "paid"]
 
@@ -54,13 +57,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class OrderPage(msgspec.Struct, frozen=True):
+class OrderPage(listing.Page, frozen=True, kw_only=True):
     """A page of orders, newest first."""
 
     data: list[Order]
-    limit: int
-    offset: int
-    has_more: bool
+
+
+class OrderFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; times are UTC, `created_to` is exclusive."""
+
+    status: OrderStatus | None = None
+    receipt: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 def check_currency(currency: str | None) -> None:
@@ -135,10 +144,19 @@ async def get(conn: Connection, merchant: Merchant, order_id: str) -> Order:
     return from_row(rows[0])
 
 
-async def page(conn: Connection, merchant: Merchant, *, limit: int, offset: int) -> OrderPage:
-    """Read a page, newest first; one row more than asked tells whether there are more."""
-    rows = await fetch(conn, SQL["list_orders"], merchant.scope | {"limit": limit + 1, "offset": offset})
-    return OrderPage([from_row(row) for row in rows[:limit]], limit, offset, has_more=len(rows) > limit)
+async def page(conn: Connection, merchant: Merchant, where: OrderFilter, paging: Paging) -> OrderPage:
+    """Read a page, newest first.
+
+    Raises:
+        BadRequestError: a cursor that is none, or the id of no order.
+    """
+    listing.check(paging, ID)
+    notes.refuse_nul(where.receipt, "receipt")
+    filters = listing.narrow(msgspec.structs.asdict(where))
+    found = await listing.read(conn, merchant, ("gateway", "list_orders"), paging, filters)
+    if not found.rows:
+        await listing.check_known(conn, merchant, SQL["get_order"], paging)
+    return OrderPage(data=[from_row(row) for row in found.rows], **found.place)
 
 
 def from_row(row: dict[str, Any]) -> Order:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 import psycopg
 
-from gateway import idempotency, instruments, notes
+from gateway import idempotency, instruments, listing, notes
 from gateway.errors import BadRequestError, LedgateError, NotFoundError
 from gateway.idempotency import Answer
 from gateway.instruments import CardInput, Flow, Method
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.instruments import Card
+    from gateway.listing import Paging
     from gateway.merchants import Merchant
     from kit.db import Connection
     from kit.seal import Sealer
@@ -36,6 +37,7 @@ MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
 }
 """From which status to which; the settling statement's compare-and-set holds the same."""
 
+ID = ids.pattern("pay")
 _MAX_RACES = 5
 _REFUSALS = {
     "order_paid": ("order_id", "the order has been paid"),
@@ -94,13 +96,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: datetime | None = None
 
 
-class PaymentPage(msgspec.Struct, frozen=True):
+class PaymentPage(listing.Page, frozen=True, kw_only=True):
     """A page of payments, newest first."""
 
     data: list[Payment]
-    limit: int
-    offset: int
-    has_more: bool
 
 
 class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,11 +258,21 @@ async def get(conn: Connection, merchant: Merchant, payment_id: str) -> Payment:
     return from_row(rows[0], merchant)
 
 
-async def page(conn: Connection, merchant: Merchant, where: PaymentFilter, *, limit: int, offset: int) -> PaymentPage:
-    """Read a page, newest first; one row more than asked tells whether there are more."""
-    values = merchant.scope | msgspec.structs.asdict(where) | {"limit": limit + 1, "offset": offset}
-    rows = await fetch(conn, SQL["list_payments"], values)
-    return PaymentPage([from_row(row, merchant) for row in rows[:limit]], limit, offset, has_more=len(rows) > limit)
+async def page(conn: Connection, merchant: Merchant, where: PaymentFilter, paging: Paging) -> PaymentPage:
+    """Read a page, newest first.
+
+    Raises:
+        BadRequestError: a cursor that is no payment's id.
+    """
+    listing.check(paging, ID)
+    filters = listing.narrow({"status": where.status, "order_id": where.order_id, "method": where.method})
+    filters |= listing.created_range("pay", where.created_from, where.created_to)
+    name = "list_payments"
+    if where.status == "pending":
+        name = "list_pending_payments"
+        del filters["status"]
+    found = await listing.read(conn, merchant, ("gateway", name), paging, filters)
+    return PaymentPage(data=[from_row(row, merchant) for row in found.rows], **found.place)
 
 
 def from_row(row: dict[str, Any], merchant: Merchant) -> Payment:

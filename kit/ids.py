@@ -41,6 +41,14 @@ def lower_bound(prefix: str, unix_seconds: float) -> str:
     return f"{prefix}_{_base32(int(unix_seconds * 1000) << _TIMESTAMP_SHIFT)}"
 
 
+def made_at(made: str) -> float:
+    """The unix time, in whole milliseconds, that a well-formed id holds."""
+    milliseconds = 0
+    for character in made[-26:-16]:
+        milliseconds = milliseconds << 5 | _ALPHABET.index(character)
+    return milliseconds / 1000
+
+
 def pattern(prefix: str) -> re.Pattern[str]:
     """What a well-formed id of `prefix` matches in full."""
     return re.compile(rf"{prefix}_{_SUFFIX}\Z")

@@ -3,6 +3,9 @@
 A statement begins with `-- name: claim_due`, a fragment with `-- fragment: append_events`; the comment lines under
 it say why it exists. `{{outbox.append_events}}` in a statement stands for that fragment of that package, so that a
 table's one writer keeps its SQL while other packages commit it within their own statement.
+
+A line that begins with `--? ` stands only in a statement of which all the parameters in that line are given: a list
+with a filter is another text than one without, and gets a plan of its own (`compose`).
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _HEADING = re.compile(r"^-- (name|fragment): (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"\{\{(\w+)\.(\w+)\}\}")
+_OPTIONAL = re.compile(r"^ *--\? (.*)\n?", re.MULTILINE)
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def load(package: str) -> Mapping[str, LiteralString]:
@@ -26,7 +31,27 @@ def load(package: str) -> Mapping[str, LiteralString]:
         KeyError: a fragment that does not exist.
         ValueError: a name that is given twice, or a statement without its why-line.
     """
-    return {name: _expand(text) for name, text in _read(package, "name").items()}
+    return {name: compose(package, name) for name in _read(package, "name")}
+
+
+@functools.cache
+def compose(package: str, name: str, given: frozenset[str] = frozenset()) -> LiteralString:
+    """One statement of `package` with the optional lines whose parameters are `given`; nothing else enters its text.
+
+    Raises:
+        KeyError: a statement that does not exist, or a parameter that it does not know.
+    """
+    text = _expand(_read(package, "name")[name])
+    if unknown := given - set(_PARAMETER.findall(text)):
+        raise KeyError(f"{package}: {name} has no {', '.join(sorted(unknown))}")
+    there = given | set(_PARAMETER.findall(_OPTIONAL.sub("", text)))
+    return _OPTIONAL.sub(lambda line: line[1] + "\n" if there.issuperset(_PARAMETER.findall(line[1])) else "", text)
+
+
+def optional(package: str, name: str) -> frozenset[str]:
+    """The parameters that only optional lines of a statement ask for."""
+    text = _expand(_read(package, "name")[name])
+    return frozenset(_PARAMETER.findall(text)) - frozenset(_PARAMETER.findall(_OPTIONAL.sub("", text)))
 
 
 def _expand(text: str) -> str:
@@ -53,4 +78,5 @@ def _read(package: str, kind: str) -> dict[str, str]:
 
 def _strip_comments(text: str) -> str:
     """Comments are for readers of the file; the server would parse (and log) them with every statement."""
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip().rstrip(";")
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("--") or line.lstrip()[2:3] == "?")
+    return "\n".join(lines).strip().rstrip(";")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from litestar import Response, get, post
@@ -11,16 +10,15 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from gateway import idempotency, payments
 from gateway.api.auth import authenticate
-from gateway.api.common import AnyRequest, Key, Limit, Offset, respond, utc
+from gateway.api.common import PAGING, AnyRequest, CreatedFrom, CreatedTo, Key, WhichPage, respond, utc
 from gateway.api.docs import ERRORS, READ_ERRORS
 from gateway.api.orders import ORDER_ID
 from gateway.api.wire import StrictJson
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.instruments import Method
 from gateway.payments import CreatePayment, Payment, PaymentFilter, PaymentPage, PaymentStatus
-from kit import ids
 
-PAYMENT_ID = ids.pattern("pay")
+PAYMENT_ID = payments.ID
 
 
 @post("/payments", dto=StrictJson[CreatePayment], return_dto=None, tags=["Payments"], summary="Start a payment",
@@ -39,18 +37,21 @@ async def create_payment(
     return respond(request, answer)
 
 
-@get("/payments", tags=["Payments"], summary="List payments", responses=READ_ERRORS)
+@get("/payments", dependencies=PAGING, tags=["Payments"], summary="List payments", responses=READ_ERRORS)
 async def list_payments(  # noqa: PLR0917 - the framework passes query parameters by name
     request: AnyRequest,
+    paging: WhichPage,
     status: FromQuery[PaymentStatus | None] = None,
     order_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
     method: FromQuery[Method | None] = None,
-    created_from: FromQuery[datetime | None] = None,
-    created_to: FromQuery[datetime | None] = None,
-    limit: Limit = 10,
-    offset: Offset = 0,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
 ) -> PaymentPage:
-    """A page of payments, newest first; `created_to` is exclusive."""
+    """A page of payments, newest first.
+
+    `order_id`, `status=pending` and the range of time are found at once. With other filters, a page looks at 10,000
+    payments at most.
+    """
     merchant = await authenticate(request, "read")
     if order_id is not None and not ORDER_ID.match(order_id):
         raise BadRequestError("order_id is not an order's id", field="order_id", reason="parameter_invalid")
@@ -62,7 +63,7 @@ async def list_payments(  # noqa: PLR0917 - the framework passes query parameter
         created_to=utc(created_to),
     )
     async with request.app.state.gateway.database.connection() as conn:
-        return await payments.page(conn, merchant, where, limit=limit, offset=offset)
+        return await payments.page(conn, merchant, where, paging)
 
 
 @get("/payments/{payment_id:str}", tags=["Payments"], summary="Read a payment", responses=READ_ERRORS)

@@ -34,9 +34,29 @@ FROM orders
 WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
 -- name: list_orders
--- A page of a merchant's orders, newest first.
-SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
-FROM orders
-WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
-ORDER BY created_at DESC, id DESC
-LIMIT %(limit)s OFFSET %(offset)s;
+-- A page of a merchant's orders, newest first. Their ids may be the merchant's own and hold no time, so the place in
+-- the list is (created_at, id), and a cursor's row is looked up here.
+WITH walk AS (
+    SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
+    FROM orders
+    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
+        --? AND receipt = %(receipt)s
+        --? AND created_at >= %(created_from)s
+        --? AND created_at < %(created_to)s
+        --? AND (created_at, id) < ({{gateway.order_place}} AND id = %(after)s)
+        --? AND (created_at, id) > ({{gateway.order_place}} AND id = %(before)s)
+    ORDER BY created_at DESC, id DESC
+    LIMIT 10000
+    --? + %(offset)s
+),
+matched AS (
+    SELECT walk.*, true
+        --? AND status = %(status)s
+        AS matches
+    FROM walk
+)
+{{outbox.page_of_walk}};
+
+-- fragment: order_place
+-- Where an order stands in the list; no row, and so nothing after or before it, for an unknown one.
+SELECT created_at, id FROM orders WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}

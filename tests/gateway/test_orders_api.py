@@ -18,7 +18,7 @@ async def test_an_order_is_answered_read_and_listed_the_same(api: Api) -> None:
     }  # fmt: skip
     assert (await api.get(f"/orders/{order['id']}")).json() == order
     page = (await api.get("/orders", limit=1)).json()
-    assert page == {"data": [order], "limit": 1, "offset": 0, "has_more": True}
+    assert page == {"data": [order], "limit": 1, "offset": 0, "has_more": True, "next": order["id"]}
 
 
 @pytest.mark.parametrize(
