@@ -16,12 +16,14 @@ from gateway.captures import CapturePayment
 from gateway.errors import NotFoundError
 from gateway.payments import Payment
 
+_ALL = CapturePayment()  # what a request without a body asks for
+
 
 @post("/payments/{payment_id:str}/capture", dto=StrictJson[CapturePayment], return_dto=None, status_code=200,
       tags=["Payments"], summary="Capture a payment",
       responses={200: ResponseSpec(Payment, description="The payment, captured"), **ERRORS})  # fmt: skip
 async def capture_payment(
-    request: AnyRequest, payment_id: FromPath[str], data: JSONBody[CapturePayment], idempotency_key: Key = None
+    request: AnyRequest, payment_id: FromPath[str], data: JSONBody[CapturePayment] = _ALL, idempotency_key: Key = None
 ) -> Response[bytes]:
     """Take all or a part of the money of a successful payment, once."""
     merchant = await authenticate(request, "write")

@@ -17,13 +17,14 @@ from gateway.refunds import CreateRefund, Refund
 from kit import ids
 
 REFUND_ID = ids.pattern("rfnd")
+_ALL = CreateRefund()  # what a request without a body asks for
 
 
 @post("/payments/{payment_id:str}/refunds", dto=StrictJson[CreateRefund], return_dto=None,
       tags=["Refunds"], summary="Refund a payment",
       responses={201: ResponseSpec(Refund, description="The refund, pending"), **ERRORS})  # fmt: skip
 async def create_refund(
-    request: AnyRequest, payment_id: FromPath[str], data: JSONBody[CreateRefund], idempotency_key: Key = None
+    request: AnyRequest, payment_id: FromPath[str], data: JSONBody[CreateRefund] = _ALL, idempotency_key: Key = None
 ) -> Response[bytes]:
     """Give back all that is left of a successful payment, or a part; webhooks tell how it ends."""
     merchant = await authenticate(request, "write")
