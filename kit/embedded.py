@@ -32,6 +32,8 @@ SETTINGS: dict[str, str] = {
     "jit": "off",  # short statements only: compiling them costs more than it saves
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # An error's DETAIL quotes the row that was refused, with whatever is in it.
+    "log_error_verbosity": "terse",
 }
 """For development on a small machine; `Server.start(settings=…)` goes over them."""
 
