@@ -217,7 +217,7 @@ async def test_two_hundred_at_once_with_keys_duplicates_and_full_refunds(api: Ap
     one way, no refund was made twice, and nobody was refused who would have fitted."""
     payment = await paid(api, config)
     dice = random.Random(7)
-    asked = [({"amount": dice.randint(1, 900)}, None) for _ in range(77)]
+    asked: list[tuple[dict[str, int], str | None]] = [({"amount": dice.randint(1, 900)}, None) for _ in range(77)]
     for n in range(40):
         asked += [({"amount": dice.randint(1, 900)}, f"key-{n}")] * 3
     asked += [({}, None), ({}, "full"), ({}, "full")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from dispatcher.asking import Later
@@ -23,14 +23,13 @@ from tests.support.paying import ALL
 class Hands:
     """A dispatcher's payments and refunds, claimed, done and settled when a test says so."""
 
-    def __init__(self, database: Database, config: Config, *, who: str, processor: Processor | None) -> None:
+    def __init__(self, database: Database, config: Config, processor: Processor, *, who: str) -> None:
         self._database = database
         self._who = who
         how: dict[str, Any] = {"dispatcher": who, "capacity": 1000, "lease": 30.0, "told": lambda: None}
-        asked = processor or Simulator(database, config)
-        self._workers = {
-            "payment.process": Process(database, make_sealer(config), asked, **how),
-            "refund.process": Refund(database, asked, **how),
+        self._workers: dict[str, Process | Refund] = {
+            "payment.process": Process(database, make_sealer(config), processor, **how),
+            "refund.process": Refund(database, processor, **how),
         }
 
     async def take(self, kind: Kind) -> list[Any]:
@@ -52,8 +51,10 @@ class Hands:
 
 
 @contextlib.asynccontextmanager
-async def hands(config: Config, *, who: str = "one", processor: Processor | None = None) -> AsyncIterator[Hands]:
-    """A dispatcher's hands on the database, in its role."""
+async def hands(
+    config: Config, *, who: str = "one", processor: Callable[[Database], Processor] | None = None
+) -> AsyncIterator[Hands]:
+    """A dispatcher's hands on the database, in its role; `processor` makes another one than the simulator."""
     async with Database(
         config.database_url,
         name=f"hands-{who}",
@@ -62,7 +63,8 @@ async def hands(config: Config, *, who: str = "one", processor: Processor | None
         wait=5.0,
         role="ledgate_dispatcher",
     ) as database:
-        yield Hands(database, config, who=who, processor=processor)
+        made = processor(database) if processor else Simulator(database, config)
+        yield Hands(database, config, made, who=who)
 
 
 async def work_off(config: Config, *kinds: Kind) -> None:
