@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 USER_AGENT = f"Ledgate/{version('ledgate')}"
+REDACTED = "[redacted]"
+"""Stands in the attempts' log for the value of a custom header, which often is a credential."""
+
 _GONE = 410
+_REMEMBERED = 10_000  # unsealed values; a bound, not a policy
 
 
 class Deliver:
@@ -56,6 +60,7 @@ class Deliver:
         self._schedule = default_schedule
         self._jitter = jitter
         self._secrets: dict[bytes, str] = {}
+        self._headers: dict[bytes, dict[str, str]] = {}
 
     async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, Outcome]]]:
         """Read bodies and endpoints of a batch."""
@@ -76,6 +81,7 @@ class Deliver:
             return Outcome(work=work, status="failed")
         try:
             secrets = self._signing_secrets(work, job)
+            custom = self._custom_headers(work, job)
         except SealError as error:
             # The operator's keys are wrong, not the receiver: the schedule goes on, so that mended keys still deliver.
             return self._decide(work, job, Unreachable(f"cannot sign: {error}", 0.0), datetime.now(UTC), {})
@@ -92,8 +98,9 @@ class Deliver:
             "webhook-timestamp": str(int(started_at.timestamp())),
             "webhook-signature": signing.standard(secrets, work.event_id or "", int(started_at.timestamp()), body),
         }
-        answer = await self._sender.send(job.url, body, headers)
-        return self._decide(work, job, answer, started_at, headers)
+        # Ours come last: an endpoint cannot be made to replace them, whatever its row says.
+        answer = await self._sender.send(job.url, body, custom | headers)
+        return self._decide(work, job, answer, started_at, dict.fromkeys(custom, REDACTED) | headers)
 
     def _decide(
         self,
@@ -159,9 +166,18 @@ class Deliver:
 
     def _signing_secrets(self, work: Work, job: Job) -> list[str]:
         sealed = [value for value in (job.sealed_secret, job.sealed_previous_secret) if value is not None]
-        if len(self._secrets) > 10_000:  # noqa: PLR2004 - a bound, not a policy
+        if len(self._secrets) > _REMEMBERED:
             self._secrets.clear()
         for value in sealed:
             if value not in self._secrets:
                 self._secrets[value] = endpoints.unseal_secret(self._sealer, work.merchant_id, value)
         return [self._secrets[value] for value in sealed]
+
+    def _custom_headers(self, work: Work, job: Job) -> dict[str, str]:
+        if (sealed := job.sealed_headers) is None:
+            return {}
+        if len(self._headers) > _REMEMBERED:
+            self._headers.clear()
+        if sealed not in self._headers:
+            self._headers[sealed] = endpoints.unseal_headers(self._sealer, work.merchant_id, sealed)
+        return self._headers[sealed]

@@ -41,10 +41,11 @@ class Merchant(msgspec.Struct, frozen=True):
         """What every statement names: the merchant and its bucket."""
         return {"bucket": self.bucket, "merchant_id": self.merchant_id}
 
-    def need(self, scope: Scope) -> None:
-        """Raises `ForbiddenError` unless the key has that scope."""
-        if scope not in self.scopes:
-            raise ForbiddenError(f"this API key lacks the scope {scope!r}", reason="scope_missing")
+    def need(self, *scopes: Scope) -> None:
+        """Raises `ForbiddenError` unless the key has one of these scopes."""
+        if self.scopes.isdisjoint(scopes):
+            description = f"this API key lacks the scope {' or '.join(repr(scope) for scope in scopes)}"
+            raise ForbiddenError(description, reason="scope_missing")
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -57,6 +58,11 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def new_key_secret() -> str:
+    """43 characters of 32 random bytes."""
+    return secrets.token_urlsafe(32)
+
+
 class Credentials:
     """Checks API keys; believes what the database said for `ttl` seconds, so a revoked key ends within that time."""
 
@@ -66,6 +72,7 @@ class Credentials:
         self._database = database
         self._ttl = ttl
         self._known: OrderedDict[str, tuple[float, _Key | None]] = OrderedDict()
+        self._revocations = 0
 
     async def check(self, key_id: str, secret: str) -> Merchant:
         """Find the merchant behind a key and its secret.
@@ -80,14 +87,22 @@ class Credentials:
             raise UnauthorizedError("API key or secret is wrong", reason="credentials_wrong")
         return key.merchant
 
+    def forget(self, key_id: str) -> None:
+        """Ask the database at the key's next use: it was revoked here. Other processes learn it within `ttl`."""
+        self._known.pop(key_id, None)
+        self._revocations += 1
+
     async def _find(self, key_id: str) -> _Key | None:
         now = time.monotonic()
         if (known := self._known.get(key_id)) and known[0] > now:
             return known[1]
+        revocations = self._revocations
         async with self._database.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(SQL["find_key"], {"key_id": key_id})
             row = await cursor.fetchone()
         key = _Key(row["secret_hash"], msgspec.convert(row, Merchant)) if row else None
+        if revocations != self._revocations:
+            return key  # asked before a revocation, answered after it: not worth believing any longer
         self._known[key_id] = (now + self._ttl, key)
         self._known.move_to_end(key_id)
         if len(self._known) > self.MAX_KEYS:
@@ -112,17 +127,19 @@ async def add_key(
     merchant_id: str,
     *,
     scopes: Sequence[Scope] = ("read", "write", "dashboard"),
+    name: str | None = None,
     key_id: str | None = None,
     secret: str | None = None,
 ) -> tuple[str, str]:
     """Make an API key and return it with its secret, which can not be read again."""
     key_id = key_id or ids.new("key")
-    secret = secret or secrets.token_urlsafe(32)
+    secret = secret or new_key_secret()
     values = {
         "id": key_id,
         "merchant_id": merchant_id,
         "secret_hash": hash_secret(secret),
         "scopes": list(scopes),
+        "name": name,
     }
     await conn.execute(SQL["add_key"], values)
     return key_id, secret

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from gateway.errors import BadRequestError
+
+V = TypeVar("V")
 
 MAX_KEYS = 15
 MAX_LENGTH = 256
@@ -25,7 +27,7 @@ _ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _MAX_ARRAY_INDEX = 2**32 - 2  # ECMA-262: the keys that an object lists first, in numeric order
 
 
-def in_javascript_order(notes: dict[str, str]) -> dict[str, str]:
+def in_javascript_order(notes: dict[str, V]) -> dict[str, V]:
     """Put integer-like keys first, ascending, as JavaScript does: `JSON.stringify(JSON.parse(x))` must give `x`."""
     indexes = [key for key in notes if _ARRAY_INDEX.fullmatch(key) and int(key) <= _MAX_ARRAY_INDEX]
     if not indexes:

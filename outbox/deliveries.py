@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from psycopg.rows import dict_row
 
+from kit.db import fetch
 from outbox import SQL
 from outbox.work import Work
 
@@ -30,6 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     sealed_previous_secret: bytes | None
     retry_schedule: list[int] | None
     enabled: bool
+    sealed_headers: bytes | None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,137 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until the next attempt; with `retry` only."""
     disable: str | None = None
     """Why the endpoint gets nothing more."""
+
+
+class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as merchants read it: times in UTC, durations in milliseconds."""
+
+    number: int
+    """From 1; starts over with a manual retry."""
+    started_at: datetime
+    duration_ms: int
+    request_headers: dict[str, str]
+    """As they were sent, signatures too; custom headers without their values."""
+    response_code: int | None
+    """Null when no answer came; `error` then says why."""
+    response_headers: dict[str, str] | None
+    response_body: str | None
+    """The first 16 KiB as text; bytes that are no UTF-8 stand as replacement characters."""
+    response_body_truncated: bool
+    """16 KiB were kept, and the receiver may have sent more."""
+    error: str | None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a delivery goes; without a URL when the endpoint is gone."""
+
+    id: str
+    url: str | None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery with what is sent and every attempt that is kept. Times in UTC."""
+
+    id: str
+    event: str
+    event_id: str
+    """The `webhook-id` of every attempt."""
+    endpoint: Target
+    status: Literal["pending", "success", "failed"]
+    attempts: int
+    """That came to an end since it began or was last started over."""
+    created_at: datetime
+    last_attempt_at: datetime | None
+    next_retry_at: datetime | None
+    """When it is due; null when it is finished, or while an attempt is under way."""
+    response_code: int | None
+    body: str | None
+    """The very bytes that every attempt sends; null when the event is past its retention."""
+    history: list[PastAttempt]
+    """The newest attempts first, those before a manual retry too; 50 at most."""
+    history_has_more: bool
+
+
+HISTORY_SHOWN = 50
+
+
+async def read(conn: Connection, delivery_id: str, *, bucket: int, merchant_id: str) -> Delivery | None:
+    """One delivery of a merchant, open or finished; None when there is none."""
+    values = {"bucket": bucket, "merchant_id": merchant_id, "id": delivery_id, "limit": HISTORY_SHOWN + 1}
+    rows = await fetch(conn, SQL["read_delivery"], values)
+    if not rows:
+        return None
+    (row,) = rows
+    history = [_past(item) for item in msgspec.json.decode(row["history"])]
+    shown = row | {
+        "endpoint": {"id": row["endpoint_id"], "url": row["endpoint_url"]},
+        "history": history[:HISTORY_SHOWN],
+        "history_has_more": len(history) > HISTORY_SHOWN,
+    }
+    return msgspec.convert(shown, Delivery)
+
+
+def _past(item: dict[str, Any]) -> dict[str, Any]:
+    body = None if item["response_body"] is None else bytes.fromhex(item["response_body"])
+    headers = item["response_headers"]
+    return item | {
+        "request_headers": msgspec.json.decode(item["request_headers"]),
+        "response_headers": None if headers is None else msgspec.json.decode(headers),
+        "response_body": None if body is None else body.decode("utf-8", "replace"),
+        "response_body_truncated": body is not None and len(body) >= BODY_KEPT,
+    }
+
+
+_MAX_RACES = 5
+
+Verdict = Literal["ok", "unknown", "event_gone", "endpoint_gone", "endpoint_disabled"]
+
+
+async def retry(conn: Connection, delivery_id: str, *, bucket: int, merchant_id: str) -> Verdict:
+    """Send again now, attempts start over: one statement moves a finished delivery back, or makes an open one due.
+
+    An attempt that is under way keeps its lease and counts as the one that was asked for: if it succeeds, the delivery
+    is done; if it fails, the next follows at once and attempts start over there. Anything but `ok` changed nothing.
+    `conn` may be in a transaction, of READ COMMITTED.
+    """
+    values = {"bucket": bucket, "merchant_id": merchant_id, "id": delivery_id}
+    for _ in range(_MAX_RACES):
+        rows = await fetch(conn, SQL["retry_delivery"], values)
+        verdict: Verdict = rows[0]["verdict"] if rows else "unknown"
+        if verdict != "ok" or rows[0]["taken"]:
+            return verdict
+        # It was moved between this statement's snapshot and its locks; the next snapshot sees where it is now.
+    raise RuntimeError("a delivery was moved at each of five tries to retry it")
+
+
+async def append_test(
+    conn: Connection,
+    event_id: str,
+    *,
+    event_type: str,
+    body: str,
+    created_at: datetime,
+    endpoint_id: str,
+    bucket: int,
+    merchant_id: str,
+) -> str:
+    """Write a test event and its one delivery, due at once, in one statement; returns the delivery's id.
+
+    `event_id` ends in `00`: the delivery's is derived from it, as in every fan-out.
+    """
+    delivery_id = "dlv_" + event_id.removeprefix("evt_")
+    values = {
+        "bucket": bucket,
+        "merchant_id": merchant_id,
+        "id": delivery_id,
+        "event_id": event_id,
+        "type": event_type,
+        "body": body,
+        "created_at": created_at,
+        "endpoint_id": endpoint_id,
+    }
+    await fetch(conn, SQL["append_test_event"], values)
+    return delivery_id
 
 
 async def load(conn: Connection, works: Sequence[Work]) -> list[Job]:

@@ -4,31 +4,75 @@ from __future__ import annotations
 
 import base64
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import msgspec
 
 from kit import ids
+from kit.db import fetch
 from outbox import SQL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kit.db import Connection
     from kit.seal import Sealer
 
-EVENT_TYPES = frozenset(
-    {
-        "payment.created",
-        "payment.pending",
-        "payment.success",
-        "payment.failed",
-        "payment.captured",
-        "order.paid",
-        "refund.created",
-        "refund.processed",
-        "refund.failed",
-        "webhook.test",
-    }
-)
+EventType = Literal[
+    "payment.created",
+    "payment.pending",
+    "payment.success",
+    "payment.failed",
+    "payment.captured",
+    "order.paid",
+    "refund.created",
+    "refund.processed",
+    "refund.failed",
+    "webhook.test",
+]
+EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
+
+MAX_ENDPOINTS = 50
+"""Of one merchant. Whoever adds one calls `lock` and `count` first, in the same transaction."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as merchants see it: neither its secret nor the values of its headers. Times in UTC."""
+
+    id: str
+    url: str
+    events: list[str]
+    """Types, `payment.*` or `*`."""
+    description: str | None
+    retry_schedule: list[int] | None
+    """Seconds before each attempt, measured from the failure before it; null is the default schedule."""
+    header_names: list[str]
+    """The custom request headers; their values can be set, not read."""
+    enabled: bool
+    disabled_reason: str | None
+    """Why Ledgate turned it off; null when you did, or when it is on."""
+    default: bool
+    """The one of `/webhooks/config`."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint is to have from now on; what is not given stays, None takes it away."""
+
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    events: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    retry_schedule: Sequence[int] | msgspec.UnsetType | None = msgspec.UNSET
+    headers: Mapping[str, str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A webhook secret, and until when the one before it signs too."""
+
+    webhook_secret: str
+    previous_expires_at: datetime | None
 
 
 def new_secret() -> str:
@@ -46,6 +90,19 @@ def unseal_secret(sealer: Sealer, merchant_id: str, sealed: bytes) -> str:
     return sealer.unseal(sealed, context=f"webhook-secret:{merchant_id}").decode()
 
 
+def seal_headers(sealer: Sealer, merchant_id: str, headers: Mapping[str, str] | None) -> bytes | None:
+    """Encrypt custom request headers, which often are credentials; None for none."""
+    if not headers:
+        return None
+    return sealer.seal(msgspec.json.encode(dict(headers)), context=f"webhook-headers:{merchant_id}")
+
+
+def unseal_headers(sealer: Sealer, merchant_id: str, sealed: bytes) -> dict[str, str]:
+    """Decrypt custom request headers. Raises `SealError` for those of another merchant."""
+    plain = sealer.unseal(sealed, context=f"webhook-headers:{merchant_id}")
+    return msgspec.json.decode(plain, type=dict[str, str])
+
+
 async def save_default(
     conn: Connection,
     sealer: Sealer,
@@ -54,20 +111,21 @@ async def save_default(
     merchant_id: str,
     url: str,
     event_types: Sequence[str] = ("*",),
+    enabled: bool = True,
     secret: str | None = None,
-) -> str:
-    """Make the merchant's default endpoint, or point it to `url`; a secret that is there stays. Returns its id."""
+) -> Endpoint:
+    """Make the merchant's default endpoint, or change it; a secret that is there stays."""
     values = {
         "bucket": bucket,
         "merchant_id": merchant_id,
         "id": ids.new("whep"),
         "url": url,
         "event_types": list(event_types),
+        "enabled": enabled,
         "sealed_secret": seal_secret(sealer, merchant_id, secret or new_secret()),
     }
-    row = await (await conn.execute(SQL["save_default_endpoint"], values)).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return str(row[0])
+    (row,) = await fetch(conn, SQL["save_default_endpoint"], values)
+    return msgspec.convert(row, Endpoint)
 
 
 async def add(
@@ -80,18 +138,24 @@ async def add(
     event_types: Sequence[str] = ("*",),
     secret: str | None = None,
     retry_schedule: Sequence[int] | None = None,
+    description: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    enabled: bool = True,
 ) -> tuple[str, str]:
     """Add an endpoint and return its id and its secret.
 
     Args:
         conn: any connection; the caller owns the transaction.
-        sealer: encrypts the secret.
+        sealer: encrypts the secret and the headers.
         bucket: the merchant's.
         merchant_id: whose it is.
         url: where to deliver.
         event_types: types, `payment.*` or `*`.
         secret: `whsec_…`; a new one by default.
         retry_schedule: seconds before each attempt; the default schedule without it.
+        description: the merchant's own words.
+        headers: sent along with each delivery.
+        enabled: whether it is told anything.
     """
     secret = secret or new_secret()
     endpoint_id = ids.new("whep")
@@ -103,6 +167,90 @@ async def add(
         "event_types": list(event_types),
         "sealed_secret": seal_secret(sealer, merchant_id, secret),
         "retry_schedule": list(retry_schedule) if retry_schedule is not None else None,
+        "description": description,
+        "sealed_headers": seal_headers(sealer, merchant_id, headers),
+        "header_names": list(headers or ()),
+        "enabled": enabled,
     }
     await conn.execute(SQL["add_endpoint"], values)
     return endpoint_id, secret
+
+
+async def lock(conn: Connection, *, merchant_id: str) -> None:
+    """Hold up whoever wants to add an endpoint to the same merchant, until the transaction ends."""
+    await conn.execute(SQL["lock_endpoints"], {"merchant_id": merchant_id})
+
+
+async def count(conn: Connection, *, bucket: int, merchant_id: str) -> int:
+    """How many endpoints a merchant has."""
+    (row,) = await fetch(conn, SQL["count_endpoints"], {"bucket": bucket, "merchant_id": merchant_id})
+    return int(row["n"])
+
+
+async def all_of(conn: Connection, *, bucket: int, merchant_id: str) -> list[Endpoint]:
+    """A merchant's endpoints, the oldest first."""
+    rows = await fetch(conn, SQL["list_endpoints"], {"bucket": bucket, "merchant_id": merchant_id})
+    return msgspec.convert(rows, list[Endpoint])
+
+
+async def get(conn: Connection, endpoint_id: str | None, *, bucket: int, merchant_id: str) -> Endpoint | None:
+    """An endpoint, or the default one for None; None when there is none."""
+    return _one(await fetch(conn, SQL["get_endpoint"], _meant(endpoint_id, bucket, merchant_id)))
+
+
+async def change(
+    conn: Connection, sealer: Sealer, endpoint_id: str, changes: Changes, *, bucket: int, merchant_id: str
+) -> Endpoint | None:
+    """Change an endpoint in one statement; None when there is none."""
+    given = msgspec.structs.asdict(changes)
+    values = {name: None if value is msgspec.UNSET else value for name, value in given.items()}
+    values |= {
+        f"sets_{name}": given[name] is not msgspec.UNSET for name in ("description", "retry_schedule", "headers")
+    }
+    headers = values.pop("headers")
+    values |= {
+        "event_types": values.pop("events"),
+        "sealed_headers": seal_headers(sealer, merchant_id, headers),
+        "header_names": list(headers or ()),
+    }
+    return _one(await fetch(conn, SQL["change_endpoint"], _meant(endpoint_id, bucket, merchant_id) | values))
+
+
+async def remove(conn: Connection, endpoint_id: str, *, bucket: int, merchant_id: str) -> bool:
+    """Forget an endpoint; whether there was one. What it still was owed ends as failed."""
+    return bool(await fetch(conn, SQL["remove_endpoint"], _meant(endpoint_id, bucket, merchant_id)))
+
+
+async def rotate_secret(
+    conn: Connection, sealer: Sealer, endpoint_id: str | None, *, bucket: int, merchant_id: str, overlap: int
+) -> Secret | None:
+    """Give an endpoint, or the default one, a new secret; None when there is none.
+
+    The one before signs too for `overlap` seconds. There is room for one: rotated twice within an overlap, the oldest
+    of the three stops at once.
+    """
+    secret = new_secret()
+    values = _meant(endpoint_id, bucket, merchant_id) | {
+        "sealed_secret": seal_secret(sealer, merchant_id, secret),
+        "overlap": overlap,
+    }
+    rows = await fetch(conn, SQL["rotate_secret"], values)
+    return Secret(secret, rows[0]["previous_expires_at"]) if rows else None
+
+
+async def read_secret(
+    conn: Connection, sealer: Sealer, endpoint_id: str | None, *, bucket: int, merchant_id: str
+) -> Secret | None:
+    """The secret of an endpoint, or of the default one; None when there is none."""
+    rows = await fetch(conn, SQL["read_secret"], _meant(endpoint_id, bucket, merchant_id))
+    if not rows:
+        return None
+    return Secret(unseal_secret(sealer, merchant_id, rows[0]["sealed_secret"]), rows[0]["previous_expires_at"])
+
+
+def _meant(endpoint_id: str | None, bucket: int, merchant_id: str) -> dict[str, Any]:
+    return {"bucket": bucket, "merchant_id": merchant_id, "id": endpoint_id}
+
+
+def _one(rows: list[dict[str, Any]]) -> Endpoint | None:
+    return msgspec.convert(rows[0], Endpoint) if rows else None

@@ -159,11 +159,17 @@ CREATE TABLE public.endpoints (
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    description text,
+    sealed_headers bytea,
+    header_names text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT endpoints_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT endpoints_description CHECK (((length(description) >= 1) AND (length(description) <= 500))),
     CONSTRAINT endpoints_disabled CHECK (((NOT enabled) OR (disabled_reason IS NULL))),
     CONSTRAINT endpoints_event_types CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 50))),
+    CONSTRAINT endpoints_headers CHECK (((cardinality(header_names) <= 10) AND ((sealed_headers IS NULL) = (cardinality(header_names) = 0)))),
     CONSTRAINT endpoints_previous_secret CHECK (((sealed_previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
     CONSTRAINT endpoints_retry_schedule CHECK (((cardinality(retry_schedule) >= 1) AND (cardinality(retry_schedule) <= 20))),
+    CONSTRAINT endpoints_retry_steps CHECK (((0 <= ALL (retry_schedule)) AND (604800 >= ALL (retry_schedule)))),
     CONSTRAINT endpoints_url CHECK (((length(url) >= 1) AND (length(url) <= 2048)))
 );
 
@@ -261,6 +267,7 @@ CREATE TABLE public.outbox (
     created_at timestamp with time zone NOT NULL,
     last_attempt_at timestamp with time zone,
     response_code smallint,
+    starts_over boolean DEFAULT false NOT NULL,
     CONSTRAINT outbox_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT outbox_delivery CHECK (((kind = 'webhook.deliver'::text) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
     CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'payment.process'::text, 'refund.process'::text]))),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from litestar import Router
 
-from gateway.api import captures, orders, payments, refunds
+from gateway.api import captures, deliveries, endpoints, events, keys, orders, payments, refund_lists, refunds, webhooks
 
 
 def v1() -> Router:
     """All of them, under the path that integrations know."""
-    return Router(
-        "/api/v1", route_handlers=[*orders.HANDLERS, *payments.HANDLERS, *captures.HANDLERS, *refunds.HANDLERS]
-    )
+    modules = (orders, payments, captures, refunds, refund_lists, webhooks, deliveries, endpoints, events, keys)
+    return Router("/api/v1", route_handlers=[handler for module in modules for handler in module.HANDLERS])

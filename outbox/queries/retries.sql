@@ -1,0 +1,76 @@
+-- name: read_delivery
+-- One delivery, open or finished, with the bytes that are sent, where they go, and its newest attempts, in one look:
+-- it may be on its way between outbox and history. While it is leased, `next_retry_at` is the end of the lease, which
+-- is nobody's business.
+SELECT d.id, d.event_id, d.event_type AS event, d.endpoint_id, e.url AS endpoint_url, d.status, d.attempts,
+       d.created_at, d.last_attempt_at, d.response_code, v.body,
+       CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN d.next_retry_at END
+           AS next_retry_at,
+       (SELECT coalesce(json_agg(h ORDER BY h.claim DESC), '[]')::text
+        FROM (
+            SELECT a.claim, a.attempt AS number, a.started_at, a.duration_ms, a.request_headers, a.response_code,
+                   a.response_headers, encode(a.response_body, 'hex') AS response_body, a.error
+            FROM delivery_attempts a
+            WHERE a.bucket = d.bucket AND a.merchant_id = d.merchant_id AND a.delivery_id = d.id
+            ORDER BY a.claim DESC
+            LIMIT %(limit)s
+        ) h) AS history
+FROM webhook_logs d
+LEFT JOIN events v ON v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id
+LEFT JOIN endpoints e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id
+LEFT JOIN outbox o ON o.bucket = d.bucket AND o.merchant_id = d.merchant_id AND o.id = d.id
+WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s;
+
+-- name: retry_delivery
+-- Send again now, attempts start over. A finished delivery moves back from the history to the outbox, in one commit:
+-- it is never in both, and never in neither. `claims` goes on counting, so that the fence holds and the attempts of
+-- before keep their keys. An open one is due at once. One with an attempt under way keeps its lease and is told apart
+-- (`starts_over`). The SET looks at the row as it is once it is locked, so a claim in between changes nothing.
+-- A row without `taken` lost a race with a move of the same delivery, and is asked again.
+WITH delivery AS MATERIALIZED (
+    SELECT d.bucket, d.merchant_id, d.id,
+           CASE WHEN v.id IS NULL THEN 'event_gone' WHEN e.id IS NULL THEN 'endpoint_gone'
+                WHEN NOT e.enabled THEN 'endpoint_disabled' ELSE 'ok' END AS verdict
+    FROM webhook_logs d
+    LEFT JOIN events v ON v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id
+    LEFT JOIN endpoints e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id
+    WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s
+),
+unfinished AS (
+    DELETE FROM deliveries d
+    WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s
+        AND EXISTS (SELECT FROM delivery WHERE verdict = 'ok')
+    RETURNING d.*
+),
+moved AS (
+    INSERT INTO outbox (bucket, merchant_id, id, kind, event_id, event_type, subject_id, endpoint_id, claims,
+                        next_retry_at, created_at, last_attempt_at, response_code)
+    SELECT bucket, merchant_id, id, 'webhook.deliver', event_id, event_type, subject_id, endpoint_id, claims,
+           statement_timestamp(), created_at, last_attempt_at, response_code
+    FROM unfinished
+    RETURNING id
+),
+hastened AS (
+    UPDATE outbox o
+    SET attempts = CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN 0 ELSE o.attempts END,
+        starts_over = o.leased_by IS NOT NULL AND o.next_retry_at > statement_timestamp(),
+        next_retry_at = CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp()
+                             THEN statement_timestamp() ELSE o.next_retry_at END,
+        leased_by = CASE WHEN o.next_retry_at > statement_timestamp() THEN o.leased_by END
+    WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = %(id)s AND o.kind = 'webhook.deliver'
+        AND EXISTS (SELECT FROM delivery WHERE verdict = 'ok')
+    RETURNING id
+)
+SELECT verdict, EXISTS (SELECT FROM moved) OR EXISTS (SELECT FROM hastened) AS taken FROM delivery;
+
+-- name: append_test_event
+-- A test event and its one delivery, to one endpoint, whatever that endpoint's filter says; on its way at once,
+-- whatever its schedule says. Its subject is the endpoint, so that no list of a payment shows it.
+WITH told AS (
+    INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at)
+    SELECT %(bucket)s, {{outbox.tenant}}, %(event_id)s, %(type)s, %(endpoint_id)s, 1, %(body)s, %(created_at)s
+)
+INSERT INTO outbox (bucket, merchant_id, id, kind, event_id, event_type, subject_id, endpoint_id, next_retry_at,
+                    created_at)
+SELECT %(bucket)s, {{outbox.tenant}}, %(id)s, 'webhook.deliver', %(event_id)s, %(type)s, %(endpoint_id)s,
+       %(endpoint_id)s, statement_timestamp(), %(created_at)s;
