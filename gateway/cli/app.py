@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from gateway.cli.errors import CliError
 from kit.config import ConfigError
@@ -20,11 +20,25 @@ app = App(
     version=lambda: f"ledgate {version('ledgate')}",
 )
 
+# The nouns of operators: named here, imported when they are called.
+for _noun, _help in {
+    "merchants": "Merchants: list, show, create.",
+    "keys": "API keys of merchants: list, create, revoke.",
+    "endpoints": "Webhook endpoints: list, show, create, enable, disable, read a secret.",
+    "payments": "Payments: list, or show one with all that came of it.",
+    "deliveries": "Webhook deliveries: list, show with their attempts, retry.",
+    "events": "The ledger of events: read its end, follow it.",
+    "queue": "The open work and who works it off.",
+}.items():
+    app.command(f"gateway.cli.operators.{_noun}:app", name=_noun, help=_help)
+
 
 def main() -> None:
     """Run the command line; expected trouble is one clear message and an exit code."""
     try:
-        app()
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _fail(f"{' '.join(str(error).split())} Try --help.", 2)
     except ConfigError as error:
         _fail(str(error), 2)
     except CliError as error:

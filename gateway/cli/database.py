@@ -48,12 +48,12 @@ def await_ready(url: str, seconds: float) -> None:
         try:
             psycopg.connect(url, connect_timeout=patience).close()
         except psycopg.OperationalError as error:
-            reason = _reason(url, error)
-            if "FATAL" in reason and not any(words in reason for words in _WILL_COME):
-                raise CliError(f"The database ({place}) refuses us: {reason}") from None
+            why = reason(url, error)
+            if "FATAL" in why and not any(words in why for words in _WILL_COME):
+                raise CliError(f"The database ({place}) refuses us: {why}") from None
             if time.monotonic() > deadline:
                 raise CliError(
-                    f"The database ({place}) did not answer within {seconds:.0f} s: {reason}\n"
+                    f"The database ({place}) did not answer within {seconds:.0f} s: {why}\n"
                     "Start it, or correct DATABASE_URL; without DATABASE_URL, `make run` starts its own."
                 ) from None
         else:
@@ -73,7 +73,7 @@ def first_line(error: psycopg.Error) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
 
 
-def _reason(url: str, error: psycopg.Error) -> str:
+def reason(url: str, error: psycopg.Error) -> str:
     """Give libpq's reason in one line, without the password that a strange URL may put into it."""
     text = (str(error).strip().splitlines() or ["no reason given"])[0].rpartition(" failed: ")[2]
     text = " ".join(text.split())

@@ -21,6 +21,7 @@ class Holder(msgspec.Struct, frozen=True):
     pid: int
     api: str
     test_merchant: str
+    test_mode: bool = False
 
 
 class Lock:
@@ -88,6 +89,14 @@ def _refusal(content: bytes) -> str:
     )
 
 
-def own(api: str, test_merchant: str) -> Holder:
+def own(api: str, test_merchant: str, *, test_mode: bool = False) -> Holder:
     """Describe this process."""
-    return Holder(os.getpid(), api, test_merchant)
+    return Holder(os.getpid(), api, test_merchant, test_mode)
+
+
+def last_holder(path: Path) -> Holder | None:
+    """Who wrote the lock's file last; whether it still runs is not asked."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Holder)
+    except (OSError, msgspec.MsgspecError):
+        return None

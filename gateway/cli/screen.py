@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _WIDTH = 66  # columns of a ticked line's text, so that the times stand under each other on 80
+_LEAST = 80  # columns that every table is made for
 _LATE = 1.0  # seconds after which a step without a spinner says what it is about
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _ANSI = {"cyan": "36", "magenta": "35", "green": "32", "yellow": "33"}
@@ -63,6 +64,33 @@ class Screen:
     def show(self, what: RenderableType) -> None:
         """Print a renderable, laid out to the width of the terminal."""
         self._print(what, soft_wrap=False)
+
+    def tabulate(self, what: RenderableType) -> None:
+        """Print a table that was laid out to `width`; nothing of it is cut off."""
+        narrow = self._console.width
+        if narrow >= _LEAST:
+            self.show(what)
+            return
+        self._console.width = _LEAST  # of a print alone, rich takes the lesser of the two
+        try:
+            self._print(what, soft_wrap=False)
+        finally:
+            self._console.width = narrow
+
+    @property
+    def width(self) -> int:
+        """Columns to lay a table out for: the terminal's, but at least 80; a narrower one wraps the lines itself."""
+        return max(_LEAST, self._console.width)
+
+    def line(self, text: str) -> None:
+        """Print a line as it is, of any length, for programs to read."""
+        with self._lock:
+            self._write(f"{text}\n")
+
+    def clear(self) -> None:
+        """Begin anew at the top, where there is a terminal."""
+        if self.is_terminal:
+            self._console.clear()
 
     def tick(self, what: str, seconds: float | None = None) -> None:
         """Print a line for something that is done, and how long it took."""

@@ -14,7 +14,7 @@ from gateway.cli import banner, database, first_payment
 from gateway.cli.errors import CliError, Interrupted
 from gateway.cli.first_payment import base_url
 from gateway.cli.lock import Lock, own
-from gateway.cli.place import Place
+from gateway.cli.place import DATABASE, DEFAULTS, Place
 from gateway.cli.ports import require_free
 from gateway.cli.screen import Screen
 from gateway.cli.services import Stack
@@ -28,9 +28,6 @@ from schema.migrate import migrate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEFAULTS = {"TEST_MODE": "true", "WEBHOOK_RETRY_INTERVALS_TEST": "true", "LEDGATE_LOG_FORMAT": "console"}
-
-_DATABASE = "ledgate"
 _DATABASE_SECONDS = 30.0
 _RECOVERY_SECONDS = 120.0
 _READY_SECONDS = 30.0
@@ -48,7 +45,7 @@ def run() -> int:
     stack = Stack(screen, drain=config.drain)
     with Stopping(at_once=stack.kill) as stopping, Lock(place.lock) as lock:
         try:
-            lock.acquire(own(_public(config.port), _public(config.test_merchant_port)))
+            lock.acquire(own(_public(config.port), _public(config.test_merchant_port), test_mode=config.test_mode))
             _require_ports(config, patience=_ORPHAN_SECONDS if lock.orphaned else 0)
             _bring_up(screen, stack, place, environ)
             stack.watch()
@@ -113,9 +110,9 @@ def _start_postgres(screen: Screen, stack: Stack, place: Place) -> str:
     doing = "Starting PostgreSQL" if place.has_data() else "Making a PostgreSQL database (the first time only)"
     with screen.step(doing) as step:
         stack.server = Server.start(place.postgres, wait=_RECOVERY_SECONDS)
-        database.ensure(stack.server.url, _DATABASE)
+        database.ensure(stack.server.url, DATABASE)
         step.done = f"PostgreSQL {stack.server.version} runs"
-    return stack.server.url_for(_DATABASE)
+    return stack.server.url_for(DATABASE)
 
 
 def _prepare(screen: Screen, config: Config) -> None:

@@ -1,0 +1,122 @@
+"""Operators put things right: merchants, keys, endpoints, deliveries; each change is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import psycopg
+
+from gateway.demo import MERCHANT_ID, WEBHOOK_SECRET
+from tests.cli.running import Ledgate, Ledger, build
+
+Conn = psycopg.Connection[dict[str, Any]]
+URL = "https://shop.example/hook"
+
+
+def _row(conn: Conn, query: str, *values: object) -> dict[str, Any]:
+    row = conn.execute(query, values).fetchone()
+    assert row is not None
+    return row
+
+
+def test_a_merchant_is_made_and_its_id_is_all_that_is_printed(ledgate: Ledgate, conn: Conn) -> None:
+    said = ledgate("merchants", "create", "Corner Shop")
+
+    assert said.code == 0
+    assert re.fullmatch(r"mer_[0-9a-z]{26}\n", said.out)
+    assert _row(conn, "SELECT name FROM merchants WHERE id = %s", said.out.strip()) == {"name": "Corner Shop"}
+
+
+def test_a_merchant_s_first_key_comes_with_its_secret_this_once(ledgate: Ledgate, conn: Conn) -> None:
+    made = ledgate("merchants", "create", "Corner Shop", "--key", "--json").json
+
+    stored = _row(conn, "SELECT merchant_id, secret_hash FROM api_keys WHERE id = %s", made["key"]["id"])
+    assert stored["merchant_id"] == made["id"]
+    assert stored["secret_hash"] == hashlib.sha256(made["key"]["secret"].encode()).digest()
+    for command in (("merchants", "show", made["id"]), ("keys", "list", made["id"])):
+        for more in ((), ("--json",)):
+            assert made["key"]["secret"] not in ledgate(*command, *more).out
+
+
+def test_a_key_is_made_with_a_name_and_scopes_and_revoked_once(ledgate: Ledgate, conn: Conn) -> None:
+    said = ledgate("keys", "create", MERCHANT_ID, "--name", "till", "--scope", "write", "--scope", "read")
+    key = re.search(r"key_\w+", said.out)
+    secret = re.search(r"secret +(\S+)", said.out)
+    assert key, said.out
+    assert secret, said.out
+
+    row = _row(conn, "SELECT name, scopes, secret_hash FROM api_keys WHERE id = %s", key[0])
+    assert (row["name"], row["scopes"]) == ("till", ["read", "write"])
+    assert row["secret_hash"] == hashlib.sha256(secret[1].encode()).digest()
+
+    first, second = ledgate("keys", "revoke", key[0]), ledgate("keys", "revoke", key[0])
+    assert (first.code, second.code) == (0, 1)
+    assert "revoked before" in second.err
+    assert _row(conn, "SELECT revoked_at IS NOT NULL AS ended FROM api_keys WHERE id = %s", key[0])["ended"]
+    assert "revoked" in ledgate("keys", "list", MERCHANT_ID).out
+
+
+def test_an_endpoint_is_made_and_its_secret_shown_only_when_asked_for(ledgate: Ledgate) -> None:
+    said = ledgate("endpoints", "create", MERCHANT_ID, URL, "--event", "payment.*", TEST_MODE="true")
+    endpoint = said.out.splitlines()[0]
+    assert said.code == 0
+    assert "whsec_" not in said.out
+
+    shown = ledgate("endpoints", "show", endpoint, "--json").json
+    assert (shown["url"], shown["events"], shown["enabled"]) == (URL, ["payment.*"], True)
+    assert "whsec_" not in ledgate("endpoints", "list").out
+
+    secret = ledgate("endpoints", "secret", endpoint, TEST_MODE="true")
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/=]{44}\n", secret.out)
+    assert ledgate("endpoints", "secret", endpoint, "--json", TEST_MODE="true").json == {
+        "id": endpoint,
+        "secret": secret.out.strip(),
+    }
+
+
+def test_a_secret_needs_the_keys_that_sealed_it(ledgate: Ledgate, conn: Conn) -> None:
+    endpoint = _row(conn, "SELECT id FROM endpoints")["id"]
+    other = "k1:" + "A" * 43 + "="
+
+    without = ledgate("endpoints", "secret", endpoint)
+    wrong = ledgate("endpoints", "secret", endpoint, LEDGATE_SECRET_KEYS=other)
+
+    assert (without.code, wrong.code) == (2, 1)
+    assert "LEDGATE_SECRET_KEYS" in without.err
+    assert "cannot be opened" in wrong.err
+    assert WEBHOOK_SECRET not in without.out + without.err + wrong.out + wrong.err
+
+
+def test_an_endpoint_is_turned_off_with_a_reason_and_on_again(ledgate: Ledgate, conn: Conn) -> None:
+    endpoint = _row(conn, "SELECT id FROM endpoints")["id"]
+    state = "SELECT enabled, disabled_reason FROM endpoints"
+
+    assert ledgate("endpoints", "disable", endpoint, "--reason", "their server burns").code == 0
+    assert _row(conn, state) == {"enabled": False, "disabled_reason": "their server burns"}
+    assert "their server burns" in ledgate("endpoints", "show", endpoint).out
+    assert "(1 off)" in ledgate("merchants", "list").out
+
+    assert ledgate("endpoints", "enable", endpoint).code == 0
+    assert _row(conn, state) == {"enabled": True, "disabled_reason": None}
+
+
+def test_deliveries_are_sent_again_and_each_refusal_says_why(ledgate: Ledgate, conn: Conn, database_url: str) -> None:
+    ledger: Ledger = build(database_url)
+
+    said = ledgate("deliveries", "retry", ledger.failed_delivery, "dlv_none")
+
+    assert said.code == 1
+    assert f"{ledger.failed_delivery} is due now" in said.out
+    assert "dlv_none: there is no such delivery" in said.out
+    again = _row(
+        conn, "SELECT attempts, next_retry_at <= now() AS due FROM outbox WHERE id = %s", ledger.failed_delivery
+    )
+    assert again == {"attempts": 0, "due": True}
+    assert ledgate("deliveries", "show", ledger.failed_delivery, "--json").json["status"] == "pending"
+
+    ledgate("endpoints", "disable", ledger.endpoint)
+    refused = ledgate("deliveries", "retry", ledger.delivered, "--json")
+    assert refused.code == 1
+    assert refused.json["data"][0]["refused"].startswith("its endpoint is disabled")
