@@ -1,4 +1,4 @@
-"""Clients that pay, and insist: no answer or a 503, and they ask again with the same Idempotency-Key."""
+"""Clients that pay, or ask for something else, and insist: no answer or a 503, and they ask again with the same key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -22,9 +23,14 @@ _BACK_OFF = 0.05  # seconds that a client waits before it asks again
 _PATIENCE = 60.0  # seconds after which a client gives up, which is a failure
 
 
+Ask = Callable[[str, int], tuple[str, dict[str, Any]]]
+"""An Idempotency-Key and a number -> the path below `/api/v1` and the body of a POST."""
+
+
 class Answer(NamedTuple):
     """The 201 that ended a client's insisting."""
 
+    path: str
     request: dict[str, Any]
     body: bytes
     tries: int
@@ -34,11 +40,13 @@ class Answer(NamedTuple):
 class Load:
     """So many clients, each with one connection, in a thread of their own so that tests read from top to bottom."""
 
-    def __init__(self, url: str, *, connections: int, thinks: float) -> None:
+    def __init__(self, url: str, *, connections: int, thinks: float, ask: Ask, refusals: AbstractSet[str]) -> None:
         self.acknowledged: dict[str, Answer] = {}
         """Idempotency-Key -> its 201."""
         self.statuses: Counter[int] = Counter()
         """Every answer's status."""
+        self.declined: Counter[str] = Counter()
+        """The expected refusals that ended a client's insisting, by reason."""
         self.refused = 0
         """Tries to connect that were refused."""
         self.broken_off = 0
@@ -47,7 +55,9 @@ class Load:
         """What no client should ever see."""
         self.slowest_refusal = 0.0
         """Seconds until the slowest 503."""
-        self._url = f"{url}/api/v1/payments"
+        self._url = f"{url}/api/v1"
+        self._ask = ask
+        self._refusals = refusals
         self._connections = connections
         self._thinks = thinks
         self._salt = uuid.uuid4().hex[:8]
@@ -65,13 +75,13 @@ class Load:
         self._thread.join(_PATIENCE + 10)
         assert not self._thread.is_alive()
 
-    def await_more(self, payments: int, *, within: float = 30.0) -> None:
-        """Wait until that many more payments were acknowledged."""
-        goal = len(self.acknowledged) + payments
+    def await_more(self, answers: int, *, within: float = 30.0) -> None:
+        """Wait until that many more requests were acknowledged."""
+        goal = len(self.acknowledged) + answers
         until(
             lambda: len(self.acknowledged) >= goal,
             within=within,
-            what=f"{payments} more 201s; so far {len(self.acknowledged)}, {self.statuses}, {self.wrong[:3]}",
+            what=f"{answers} more 201s; so far {len(self.acknowledged)}, {self.statuses}, {self.wrong[:3]}",
         )
 
     async def _run(self) -> None:
@@ -82,13 +92,13 @@ class Load:
 
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while not self._stopping:
-            await self._pay(session)
+            await self._insist(session)
             await asyncio.sleep(self._thinks)
 
-    async def _pay(self, session: aiohttp.ClientSession) -> None:
+    async def _insist(self, session: aiohttp.ClientSession) -> None:
         self._count += 1
         key = f"{self._salt}-{self._count}"
-        request = _payment(key, self._count)
+        path, request = self._ask(key, self._count)
         give_up = time.monotonic() + _PATIENCE
         for tries in range(1, 10_000):
             asked = time.monotonic()
@@ -96,7 +106,7 @@ class Load:
                 self.wrong.append(f"{key}: no 201 within {_PATIENCE:g} s")
                 return
             try:
-                async with session.post(self._url, json=request, headers={"Idempotency-Key": key}) as response:
+                async with session.post(self._url + path, json=request, headers={"Idempotency-Key": key}) as response:
                     body = await response.read()
                     status, replayed = response.status, "Idempotent-Replayed" in response.headers
             except aiohttp.ClientConnectorError:
@@ -109,41 +119,55 @@ class Load:
                 continue
             self.statuses[status] += 1
             if status == 201:
-                self.acknowledged[key] = Answer(request, body, tries, replayed)
+                self.acknowledged[key] = Answer(path, request, body, tries, replayed)
                 return
-            if status != 503 or msgspec.json.decode(body)["error"]["code"] != "UNAVAILABLE":
+            error = msgspec.json.decode(body)["error"]
+            if status == 400 and error.get("reason") in self._refusals:
+                self.declined[error["reason"]] += 1
+                return
+            if status != 503 or error["code"] != "UNAVAILABLE":
                 self.wrong.append(f"{key}: {status} {body[:300]!r}")
                 return
             self.slowest_refusal = max(self.slowest_refusal, time.monotonic() - asked)
             await asyncio.sleep(_BACK_OFF)
 
 
-@contextlib.contextmanager
-def load(url: str, *, connections: int = 16, thinks: float = 0.0) -> Iterator[Load]:
-    """A load that ends with the block.
-
-    Args:
-        connections: clients.
-        thinks: seconds that a client waits from an answer to its next payment.
-    """
-    running = Load(url, connections=connections, thinks=thinks)
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
-def _payment(key: str, number: int) -> dict[str, Any]:
+def payment(key: str, number: int) -> tuple[str, dict[str, Any]]:
     """By turns: a known order, one that the payment opens, one paid by card, one that the bank declines."""
     opened = {"order_id": f"order-{key}", "amount": 100 + number, "currency": "INR"}
     card = {"number": "4111111111111111", "expiry_month": 12, "expiry_year": 2040, "cvv": "123", "name": "A. Payer"}
     match number % 4:
         case 0:
-            return {"order_id": demo.ORDER_IDS[0], "method": "upi", "vpa": "user@paytm"}
+            return "/payments", {"order_id": demo.ORDER_IDS[0], "method": "upi", "vpa": "user@paytm"}
         case 1:
-            return {**opened, "method": "upi", "vpa": "user@paytm", "notes": {"cart": key}}
+            return "/payments", {**opened, "method": "upi", "vpa": "user@paytm", "notes": {"cart": key}}
         case 2:
-            return {**opened, "method": "card", "card": card}
+            return "/payments", {**opened, "method": "card", "card": card}
         case _:
-            return {**opened, "method": "upi", "vpa": "failure@paytm"}
+            return "/payments", {**opened, "method": "upi", "vpa": "failure@paytm"}
+
+
+@contextlib.contextmanager
+def load(
+    url: str,
+    *,
+    connections: int = 16,
+    thinks: float = 0.0,
+    ask: Ask = payment,
+    refusals: AbstractSet[str] = frozenset(),
+) -> Iterator[Load]:
+    """A load that ends with the block.
+
+    Args:
+        url: of the API.
+        connections: clients.
+        thinks: seconds that a client waits from an answer to its next request.
+        ask: what each request is; payments by default.
+        refusals: reasons of a 400 that are right, and end a request.
+    """
+    running = Load(url, connections=connections, thinks=thinks, ask=ask, refusals=refusals)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
