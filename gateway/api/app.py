@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 VERSION = version("ledgate")
+_ROLE = "ledgate_api"
 _GUESSES = 10  # wrong credentials a second from one address; ten times as many at once
 
 
@@ -78,7 +79,7 @@ def make_app(config: Config) -> Litestar:
             size=config.api_pool_size,
             statement_timeout=config.statement_timeout,
             wait=config.statement_timeout,
-            role="ledgate_api",
+            role=_ROLE,
         ) as database:
             app.state.gateway = gateway = Gateway(
                 config,
@@ -121,4 +122,7 @@ def make_app(config: Config) -> Litestar:
 
 def _pending(database_url: str) -> list[str]:
     with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as conn:
+        if conn.execute("SELECT to_regrole(%s)", [_ROLE]).fetchone() == (None,):
+            return ["all"]
+        conn.execute(f"SET ROLE {_ROLE}")  # the login itself may be allowed nothing
         return migrate.pending(conn)
