@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from gateway.demo import MERCHANT_ID, ORDER_IDS, SECRET, WEBHOOK_SECRET
+from kit import sql
 from tests.cli.running import CARD, OTHER, Ledgate, Ledger
 from tests.support.processes import ROOT
 from tests.support.waiting import until
@@ -350,3 +352,30 @@ def test_following_the_ledger_never_skips_a_late_commit_and_ctrl_c_ends_it(
             tail.kill()
             tail.wait()
     assert (tail.returncode, said) == (0, b"")
+
+
+OPERATORS = [name for name in sql.load("gateway") if name.startswith("operator_")]
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if sql.optional("gateway", name)])
+def test_every_combination_of_filters_is_a_statement_that_postgres_understands(ledger: Ledger, name: str) -> None:
+    filters = sorted(sql.optional("gateway", name))
+    with psycopg.connect(ledger.config.database_url, autocommit=True) as conn:
+        for count in range(len(filters) + 1):
+            for given in itertools.combinations(filters, count):
+                text = sql.compose("gateway", name, frozenset(given)).replace("%%", "%")
+                asked = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+                numbered = re.sub(r"%\((\w+)\)s", lambda found, asked=asked: f"${asked.index(found[1]) + 1}", text)
+                conn.execute(f"PREPARE checked AS {numbered}")
+                conn.execute("DEALLOCATE checked")
+                assert set(given) <= set(asked)
+
+
+def test_the_manual_tells_every_command() -> None:
+    manual = (Path(ROOT) / "docs" / "cli.md").read_text()
+    from gateway.cli.app import app
+
+    for noun in ("merchants", "keys", "endpoints", "payments", "deliveries", "events", "queue"):
+        for verb in app[noun]:
+            if not verb.startswith("-"):
+                assert f"ledgate {noun} {verb}" in manual

@@ -113,6 +113,18 @@ def test_demo_makes_a_payment_against_what_runs(stack):
     assert demo.payment_id != stack.payment_id
 
 
+def test_operators_find_the_database_of_what_runs_here(stack):
+    shown = Run(stack.folder, stack.ports, "payments", "show", stack.payment_id)
+    made = Run(stack.folder, stack.ports, "endpoints", "create", "mer_demo", "https://shop.example/hook")
+
+    assert shown.ended() == 0, shown.said
+    assert "payment.success" in shown.said
+    assert made.ended() == 0, made.said
+    secret = Run(stack.folder, stack.ports, "endpoints", "secret", made.said.split()[0])
+    assert secret.ended() == 0, secret.said
+    assert secret.said.startswith("whsec_")
+
+
 def test_a_second_start_is_refused_and_says_where_the_first_one_is(stack):
     second = Run(stack.folder, two_ports(), "up")
 
