@@ -16,6 +16,7 @@ from psycopg_pool import PoolTimeout
 from gateway.api import docs, query, routes, service, wire
 from gateway.api.bounds import bounded
 from gateway.api.methods import allowing
+from gateway.api.metrics import Metrics, metrics
 from gateway.api.observe import observed
 from gateway.api.rates import RateLimiter
 from gateway.config import Config
@@ -98,7 +99,7 @@ def make_app(config: Config) -> Litestar:
 
     handlers: list[ControllerRouterHandler] = [routes.v1(), service.health, service.ready, service.jobs_status]
     app = Litestar(
-        route_handlers=[*handlers, docs.openapi_json, docs.docs_page],
+        route_handlers=[*handlers, docs.openapi_json, docs.docs_page, metrics],
         lifespan=[lifespan],
         exception_handlers={
             LedgateError: wire.on_refusal,
@@ -116,7 +117,9 @@ def make_app(config: Config) -> Litestar:
     app.state.query_parameters = query.parameters(app.state.described())
     # Outside of the framework's middleware, which a wrong path or method never reaches.
     inner = allowing(app.asgi_handler, app.routes)
-    app.asgi_handler = observed(bounded(inner, body=config.body_timeout, total=config.request_timeout))
+    app.state.metrics = Metrics()
+    timed = bounded(inner, body=config.body_timeout, total=config.request_timeout)
+    app.asgi_handler = observed(timed, app.state.metrics)
     return app
 
 

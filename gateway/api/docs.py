@@ -16,6 +16,7 @@ from gateway.api import openapi, page
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from litestar.handlers import HTTPRouteHandler
     from litestar.openapi.datastructures import ResponseSpec as Spec
     from litestar.types import ControllerRouterHandler
 
@@ -73,7 +74,14 @@ def _openapi_config(version: str) -> OpenAPIConfig:
         components=Components(security_schemes=schemes),
         path=None,
         use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
     )
+
+
+def _operation_id(handler: HTTPRouteHandler, *_: object) -> str:
+    """The function's name as clients in most languages would have it: `createPayment`."""
+    first, *rest = handler.fn.__name__.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)

@@ -1,4 +1,4 @@
-"""Examples of the calls, as the documentation shows them; `tests/gateway/test_examples.py` replays every one."""
+"""Examples of the calls, as the documentation shows them; `tests/e2e/test_description.py` replays every one."""
 
 from __future__ import annotations
 
@@ -46,10 +46,22 @@ _PAYMENT = {
 }
 _CARD = {"number": "4111111111111111", "expiry_month": 12, "expiry_year": 2040, "cvv": "123", "name": "A Payer"}
 
+_REFUND = {
+    "id": "rfnd_01kaxe3v7cfz9v1tm1r2c3d4e5",
+    "payment_id": "pay_01kaxe3v7cfz9v1tm1r2c3d4e5",
+    "amount": 25000,
+    "reason": "Customer request",
+    "status": "pending",
+    "created_at": "2026-01-15T10:32:00.123456Z",
+}
+
 EXAMPLES: dict[tuple[str, str], Example] = {
     ("post", "/api/v1/orders"): Example(
         201,
-        {"order": {"amount": 129900, "currency": "INR", "receipt": "invoice-7", "notes": {"cart": "42"}}},
+        {
+            "order": {"amount": 129900, "currency": "INR", "receipt": "invoice-7", "notes": {"cart": "42"}},
+            "reusable": {"amount": 10000, "currency": "INR", "reusable": True},
+        },
         _ORDER,
     ),
     ("post", "/api/v1/payments"): Example(
@@ -68,5 +80,40 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         },
         _PAYMENT,
     ),
+    ("post", "/api/v1/payments/{payment_id}/capture"): Example(
+        200,
+        {"all": {}, "part": {"amount": 40000}},
+        _PAYMENT
+        | {"status": "success", "captured": True, "amount_captured": 50000, "updated_at": "2026-01-15T10:31:30.5Z"},
+    ),
+    ("post", "/api/v1/payments/{payment_id}/refunds"): Example(
+        201, {"part": {"amount": 25000, "reason": "Customer request"}, "all": {}}, _REFUND
+    ),
+    ("put", "/api/v1/webhooks/config"): Example(
+        200, {"config": {"webhook_url": "https://shop.example/webhooks", "enabled": True, "events": ["payment.*"]}}
+    ),
+    ("post", "/api/v1/webhooks/test"): Example(
+        202, {"default": {}, "payment": {"event": "payment.success"}, "own_data": {"data": {"hello": "world"}}}
+    ),
+    ("post", "/api/v1/webhooks/secret/regenerate"): Example(200, {"a_day": {}, "at_once": {"overlap_seconds": 0}}),
+    ("post", "/api/v1/webhook-endpoints"): Example(
+        201,
+        {
+            "endpoint": {
+                "url": "https://shop.example/refunds",
+                "events": ["refund.*"],
+                "description": "The bookkeeping",
+                "headers": {"X-Shop": "7"},
+                "retry_schedule": [0, 60, 3600],
+            }
+        },
+    ),
+    ("patch", "/api/v1/webhook-endpoints/{endpoint_id}"): Example(
+        200, {"pause": {"enabled": False}, "move": {"url": "https://shop.example/new", "headers": None}}
+    ),
+    ("post", "/api/v1/webhook-endpoints/{endpoint_id}/secret/regenerate"): Example(
+        200, {"an_hour": {"overlap_seconds": 3600}}
+    ),
+    ("post", "/api/v1/api-keys"): Example(201, {"key": {"name": "reports", "scopes": ["read"]}}),
 }
 """Method and path -> its example."""

@@ -13,10 +13,12 @@ from kit import ids
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gateway.api.metrics import Metrics
+
 log = structlog.get_logger()
 
 
-def observed(app: ASGIApp) -> ASGIApp:
+def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
     """ASGI middleware: `X-Request-Id` and rate headers out, `request.served` logged, without body, headers or query."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,6 +44,9 @@ def observed(app: ASGIApp) -> ASGIApp:
             write = log.info if status < 500 and not scope["path"].startswith("/health") else log.debug  # noqa: PLR2004
             if status >= 500 and status != 503:  # noqa: PLR2004 - an outage has its own line
                 write = log.error
+            seconds = time.perf_counter() - started
+            # What matched no path has none: its own text would make a series for each.
+            metrics.served(str(scope["method"]), scope.get("path_template", ""), status, seconds)
             write(
                 "request.served",
                 method=scope["method"],
@@ -50,7 +55,7 @@ def observed(app: ASGIApp) -> ASGIApp:
                 error=state.get("error_code"),
                 merchant=state.get("merchant_id"),
                 replayed=state.get("replayed"),
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                duration_ms=round(seconds * 1000, 1),
                 request_id=request_id,
             )
 

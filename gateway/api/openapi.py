@@ -61,8 +61,6 @@ def _complete(path: str, method: str, operation: Json) -> None:
     public = "Service" in operation.get("tags", ())
     if public:
         operation["security"] = []
-    name = operation["operationId"].removeprefix("ApiV1")
-    operation["operationId"] = name[0].lower() + name[1:]
     for parameter in operation.get("parameters", ()):
         _complete_parameter(parameter)
     responses = operation["responses"]
