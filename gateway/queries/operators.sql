@@ -80,6 +80,26 @@ WHERE true
 ORDER BY p.id DESC
 LIMIT %(limit)s;
 
+-- name: operator_pending_payments
+-- The newest payments that wait for the processor: each has its work in the queue, which is short.
+SELECT m.id AS merchant_id, m.name AS merchant, p.*
+FROM merchants m
+CROSS JOIN LATERAL (
+    SELECT p.id, p.order_id, p.amount, p.currency, p.method, p.flow, p.card_brand, p.card_last4, p.status,
+           p.amount_captured, p.amount_refunded, p.error_code, p.created_at
+    FROM outbox o
+    JOIN payments p ON p.bucket = o.bucket AND p.merchant_id = o.merchant_id AND p.id = o.id
+    WHERE o.bucket = m.bucket AND o.merchant_id = m.id AND o.id > 'pay_' AND o.id < 'pay`'
+        AND o.kind = 'payment.process' AND p.status = 'pending'
+        --? AND o.id >= %(from_id)s
+    ORDER BY o.id DESC
+    LIMIT %(limit)s
+) p
+WHERE true
+    --? AND m.id = %(merchant_id)s
+ORDER BY p.id DESC
+LIMIT %(limit)s;
+
 -- name: operator_find_payment
 -- Whose a payment is: a look into each merchant's key range.
 SELECT m.id AS merchant_id, m.name AS merchant, m.bucket
@@ -122,23 +142,40 @@ WHERE e.subject_id = ANY(%(subjects)s) OR e.walked = %(limit)s
 ORDER BY e.id;
 
 -- name: operator_event_deliveries
--- What was made of events: a delivery's id is its event's but for the last two characters.
-SELECT d.*
+-- What was made of events: a delivery's id is its event's but for the last two characters. The LIMITs are above what an
+-- event can have; without them the planner would read all of a merchant's deliveries, once for all events.
+SELECT d.*, e.url AS endpoint_url
 FROM unnest(%(event_ids)s::text[]) AS v (id)
 CROSS JOIN LATERAL (
-    SELECT l.id, l.event_id, l.endpoint_id, l.status, l.attempts, l.response_code, l.created_at, l.last_attempt_at,
-           l.next_retry_at, l.finished_at, e.url AS endpoint_url
-    FROM webhook_logs l
-    LEFT JOIN endpoints e ON e.bucket = l.bucket AND e.merchant_id = l.merchant_id AND e.id = l.endpoint_id
-    WHERE l.bucket = %(bucket)s AND l.merchant_id = %(merchant_id)s
-        AND l.id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND l.id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
-        AND l.event_id = v.id
+    (
+        SELECT o.bucket, o.merchant_id, o.id, o.event_id, o.endpoint_id, 'pending' AS status, o.attempts,
+               o.response_code, o.created_at, o.last_attempt_at, o.next_retry_at, NULL::timestamptz AS finished_at
+        FROM outbox o
+        WHERE o.bucket = %(bucket)s AND o.merchant_id = %(merchant_id)s
+            AND o.id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND o.id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
+            AND o.event_id = v.id
+        ORDER BY o.id
+        LIMIT 1024
+    )
+    UNION ALL
+    (
+        SELECT f.bucket, f.merchant_id, f.id, f.event_id, f.endpoint_id, f.status, f.attempts,
+               f.response_code, f.created_at, f.last_attempt_at, NULL, f.finished_at
+        FROM deliveries f
+        WHERE f.bucket = %(bucket)s AND f.merchant_id = %(merchant_id)s
+            AND f.id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND f.id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
+            AND f.event_id = v.id
+        ORDER BY f.id
+        LIMIT 1024
+    )
 ) d
+LEFT JOIN endpoints e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id
 ORDER BY d.id
 LIMIT 2000;
 
 -- name: operator_deliveries
--- The newest deliveries of one merchant or of all, open ones from the queue, finished ones from the history.
+-- The newest deliveries of one merchant or of all, open ones from the queue, finished ones from the history. `failed` is
+-- written out, so that the index of failures serves.
 SELECT m.id AS merchant_id, m.name AS merchant, d.*
 FROM merchants m
 CROSS JOIN LATERAL (
@@ -147,7 +184,8 @@ CROSS JOIN LATERAL (
                o.response_code, o.created_at, o.last_attempt_at, o.next_retry_at, NULL::timestamptz AS finished_at
         FROM outbox o
         WHERE o.bucket = m.bucket AND o.merchant_id = m.id AND o.kind = 'webhook.deliver'
-            --? AND %(status)s = 'pending'
+            --? AND NOT %(success)s
+            --? AND NOT %(failed)s
             --? AND o.endpoint_id = %(endpoint_id)s
             --? AND o.event_type = %(event)s
             --? AND o.id >= %(from_id)s
@@ -160,7 +198,9 @@ CROSS JOIN LATERAL (
                f.response_code, f.created_at, f.last_attempt_at, NULL, f.finished_at
         FROM deliveries f
         WHERE f.bucket = m.bucket AND f.merchant_id = m.id
-            --? AND f.status = %(status)s
+            --? AND NOT %(pending)s
+            --? AND f.status = 'success' AND %(success)s
+            --? AND f.status = 'failed' AND %(failed)s
             --? AND f.endpoint_id = %(endpoint_id)s
             --? AND f.event_type = %(event)s
             --? AND f.id >= %(from_id)s

@@ -58,18 +58,19 @@ def list_(
     limit: Limit = 20,
     json: Json = False,
 ) -> int:
-    """List deliveries, those of the newest events first. On a long history, name --merchant, --status or --since."""
+    """List deliveries, those of the newest events first. A rare --event or --endpoint of a long history needs --since."""
     from_time = asked.since(since)
 
     async def look(conn: Connection) -> list[Row]:
-        values = {
+        values: dict[str, object] = {
             "merchant_id": await asked.known(conn, merchant),
-            "status": status,
             "endpoint_id": endpoint,
             "event": event,
             "from_id": ids.lower_bound("dlv", from_time.timestamp()) if from_time else None,
             "limit": limit + 1,
         }
+        if status is not None:
+            values[status] = True
         return await rows(conn, "operator_deliveries", values)
 
     found = read(look)

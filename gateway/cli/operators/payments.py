@@ -27,17 +27,17 @@ def list_(
     limit: Limit = 20,
     json: Json = False,
 ) -> int:
-    """List payments, the newest first. With a rare --status on a long history, name --merchant or --since."""
+    """List payments, the newest first. A rare --status failed of a long history needs --since."""
     from_time = asked.since(since)
 
     async def look(conn: Connection) -> list[Row]:
         values = {
             "merchant_id": await asked.known(conn, merchant),
-            "status": status,
+            "status": None if status == "pending" else status,
             "from_id": ids.lower_bound("pay", from_time.timestamp()) if from_time else None,
             "limit": limit + 1,
         }
-        return await rows(conn, "operator_payments", values)
+        return await rows(conn, "operator_pending_payments" if status == "pending" else "operator_payments", values)
 
     found = read(look)
     shown, more = found[:limit], len(found) > limit

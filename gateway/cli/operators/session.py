@@ -104,6 +104,7 @@ async def connect(target: Target, *, writes: bool, whole_tables: bool = False) -
     where = database.where(target.url)
     # row_security=off is a refusal, not a way around: a login that would see a part only is told so.
     options = f"-c statement_timeout={TIMEOUT}s -c timezone=UTC -c jit=off -c row_security=off"
+    options += " -c max_parallel_workers_per_gather=0"  # one core is enough to look around with
     if not whole_tables:
         options += f" {PLANS}"
     if not writes:

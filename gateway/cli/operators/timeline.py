@@ -70,7 +70,7 @@ async def read(conn: Connection, payment_id: str) -> dict[str, Any]:
         "work": work,
         "events": [
             {name: event[name] for name in ("id", "type", "subject_id", "created_at")}
-            | {"deliveries": [one for one in deliveries if one["event_id"] == event["id"]]}
+            | {"deliveries": [_shown(one) for one in deliveries if one["event_id"] == event["id"]]}
             for event in events
         ],
         "events_complete": all(event["walked"] < _WALKED for event in walked),
@@ -115,6 +115,10 @@ def show(found: dict[str, Any]) -> None:
         )
         screen.tabulate(table(columns, found["refunds"], width=screen.width))
     _show_timeline(screen, found)
+
+
+def _shown(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in {"bucket", "merchant_id"}}
 
 
 def _show_timeline(screen: Screen, found: dict[str, Any]) -> None:
