@@ -149,7 +149,10 @@ FROM unnest(%(event_ids)s::text[]) AS v (id)
 CROSS JOIN LATERAL (
     (
         SELECT o.bucket, o.merchant_id, o.id, o.event_id, o.endpoint_id, 'pending' AS status, o.attempts,
-               o.response_code, o.created_at, o.last_attempt_at, o.next_retry_at, NULL::timestamptz AS finished_at
+               o.response_code, o.created_at, o.last_attempt_at,
+               CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN o.next_retry_at END
+                   AS next_retry_at,
+               NULL::timestamptz AS finished_at
         FROM outbox o
         WHERE o.bucket = %(bucket)s AND o.merchant_id = %(merchant_id)s
             AND o.id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND o.id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
@@ -181,7 +184,10 @@ FROM merchants m
 CROSS JOIN LATERAL (
     (
         SELECT o.id, o.event_id, o.event_type AS event, o.subject_id, o.endpoint_id, 'pending' AS status, o.attempts,
-               o.response_code, o.created_at, o.last_attempt_at, o.next_retry_at, NULL::timestamptz AS finished_at
+               o.response_code, o.created_at, o.last_attempt_at,
+               CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN o.next_retry_at END
+                   AS next_retry_at,
+               NULL::timestamptz AS finished_at
         FROM outbox o
         WHERE o.bucket = m.bucket AND o.merchant_id = m.id AND o.kind = 'webhook.deliver'
             --? AND NOT %(success)s
@@ -214,14 +220,18 @@ ORDER BY d.id DESC
 LIMIT %(limit)s;
 
 -- name: operator_find_delivery
--- One delivery, whosever it is, with its endpoint's address and the bytes that are sent.
+-- One delivery, whosever it is, with its endpoint's address and the bytes that are sent. It has no next time while an
+-- attempt is under way.
 SELECT m.id AS merchant_id, m.name AS merchant, m.bucket, l.id, l.event_id, l.event_type AS event, l.subject_id,
        l.endpoint_id, e.url AS endpoint_url, e.enabled AS endpoint_enabled, l.status, l.attempts, l.response_code,
-       l.created_at, l.last_attempt_at, l.next_retry_at, l.finished_at, v.body
+       l.created_at, l.last_attempt_at, l.finished_at, v.body,
+       CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN o.next_retry_at END
+           AS next_retry_at
 FROM merchants m
 JOIN webhook_logs l ON l.bucket = m.bucket AND l.merchant_id = m.id AND l.id = %(id)s
 LEFT JOIN endpoints e ON e.bucket = l.bucket AND e.merchant_id = l.merchant_id AND e.id = l.endpoint_id
 LEFT JOIN events v ON v.bucket = l.bucket AND v.merchant_id = l.merchant_id AND v.id = l.event_id
+LEFT JOIN outbox o ON o.bucket = l.bucket AND o.merchant_id = l.merchant_id AND o.id = l.id
 LIMIT 1;
 
 -- name: operator_attempts

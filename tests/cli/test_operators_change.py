@@ -120,3 +120,21 @@ def test_deliveries_are_sent_again_and_each_refusal_says_why(ledgate: Ledgate, c
     refused = ledgate("deliveries", "retry", ledger.delivered, "--json")
     assert refused.code == 1
     assert refused.json["data"][0]["refused"].startswith("its endpoint is disabled")
+
+
+def test_a_delivery_under_way_shows_no_next_time(ledgate: Ledgate, conn: Conn, database_url: str) -> None:
+    """The end of its lease is nobody's business."""
+    build(database_url)
+    conn.execute("UPDATE outbox SET leased_by = 'one', next_retry_at = now() + interval '30 seconds'")
+    row = _row(conn, "SELECT id FROM outbox WHERE kind = 'webhook.deliver' LIMIT 1")
+
+    shown = ledgate("deliveries", "show", row["id"])
+    listed = ledgate("deliveries", "list", "--status", "pending", "--json").json["data"]
+
+    assert re.search(r"next attempt +under way", shown.out)
+    assert {one["next_retry_at"] for one in listed} == {None}
+    assert (
+        "under way (lease ends in"
+        in ledgate("payments", "show", _row(conn, "SELECT max(id) AS id FROM payments")["id"]).out
+    )
+    assert ledgate("queue", "status", "--json").json["kinds"][0]["leased"] == 2

@@ -58,7 +58,10 @@ def list_(
     limit: Limit = 20,
     json: Json = False,
 ) -> int:
-    """List deliveries, those of the newest events first. A rare --event or --endpoint of a long history needs --since."""
+    """List deliveries, those of the newest events first.
+
+    A rare --event or --endpoint of a long history needs --since.
+    """
     from_time = asked.since(since)
 
     async def look(conn: Connection) -> list[Row]:
@@ -226,11 +229,13 @@ def _block(screen: Screen, *lines: str) -> None:
 
 def _next(row: Row) -> str:
     if row["next_retry_at"] is None:
-        return ""
+        return "under way" if row["status"] == "pending" else ""
     wait = (row["next_retry_at"] - datetime.now(UTC)).total_seconds()
     return span(wait) if wait > 0 else "now"
 
 
 def _next_in_words(row: Row) -> str:
     wait = _next(row)
-    return "due now" if wait == "now" else f"in {wait}, {full(row['next_retry_at'])}"
+    if wait in {"under way", "now"}:
+        return wait
+    return f"in {wait}, {full(row['next_retry_at'])}"
