@@ -137,5 +137,13 @@ async def read(
     return Found(shown, place)
 
 
+async def count(
+    conn: Connection, merchant: Merchant, query: tuple[str, str], where: dict[str, object]
+) -> tuple[int, bool]:
+    """How many objects a list has, as far as one walk goes; and whether that is all."""
+    (row,) = await fetch(conn, statement(*query, frozenset(where)), merchant.scope | where)
+    return row["total"], row["walked"] < WALK
+
+
 def _bound(prefix: str, time: datetime | None, slack: timedelta) -> str | None:
     return ids.lower_bound(prefix, max(0.0, time.timestamp() + slack.total_seconds())) if time is not None else None

@@ -1,5 +1,13 @@
 CREATE SCHEMA simulator;
 
+CREATE FUNCTION public.events_shift() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    RETURN (0)::bigint;
+
+CREATE FUNCTION public.events_horizon() RETURNS xid8
+    LANGUAGE sql STABLE
+    RETURN (((((pg_snapshot_xmin(pg_current_snapshot()))::text)::bigint + public.events_shift()))::text)::xid8;
+
 CREATE FUNCTION public.find_api_key(wanted text) RETURNS TABLE(key_id text, secret_hash bytea, scopes text[], merchant_id text, bucket smallint, name text)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -182,7 +190,7 @@ CREATE TABLE public.events (
     deliveries smallint NOT NULL,
     body text NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    xact_id xid8 DEFAULT (((((pg_current_xact_id())::text)::bigint + public.events_shift()))::text)::xid8 NOT NULL,
     CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
 )
@@ -197,7 +205,7 @@ CREATE TABLE public.events_default (
     deliveries smallint CONSTRAINT events_deliveries_not_null NOT NULL,
     body text CONSTRAINT events_body_not_null NOT NULL,
     created_at timestamp with time zone CONSTRAINT events_created_at_not_null NOT NULL,
-    xact_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT events_xact_id_not_null NOT NULL,
+    xact_id xid8 DEFAULT (((((pg_current_xact_id())::text)::bigint + public.events_shift()))::text)::xid8 CONSTRAINT events_xact_id_not_null NOT NULL,
     CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
 );
@@ -351,7 +359,10 @@ CREATE VIEW public.webhook_logs WITH (security_invoker='true') AS
     outbox.response_code,
     outbox.created_at,
     outbox.last_attempt_at,
-    outbox.next_retry_at,
+        CASE
+            WHEN (outbox.leased_by IS NULL) THEN outbox.next_retry_at
+            ELSE NULL::timestamp with time zone
+        END AS next_retry_at,
     NULL::timestamp with time zone AS finished_at
    FROM public.outbox
   WHERE (outbox.kind = 'webhook.deliver'::text)
@@ -460,9 +471,13 @@ ALTER TABLE ONLY simulator.charges
 
 CREATE INDEX api_keys_by_merchant ON public.api_keys USING btree (merchant_id);
 
-CREATE INDEX deliveries_by_status ON ONLY public.deliveries USING btree (bucket, merchant_id, status, id);
+CREATE INDEX deliveries_by_failure ON ONLY public.deliveries USING btree (bucket, merchant_id, id) WHERE (status = 'failed'::text);
 
-CREATE INDEX deliveries_default_bucket_merchant_id_status_id_idx ON public.deliveries_default USING btree (bucket, merchant_id, status, id);
+CREATE INDEX deliveries_by_subject ON ONLY public.deliveries USING btree (bucket, merchant_id, subject_id, id);
+
+CREATE INDEX deliveries_default_bucket_merchant_id_id_idx ON public.deliveries_default USING btree (bucket, merchant_id, id) WHERE (status = 'failed'::text);
+
+CREATE INDEX deliveries_default_bucket_merchant_id_subject_id_id_idx ON public.deliveries_default USING btree (bucket, merchant_id, subject_id, id);
 
 CREATE UNIQUE INDEX endpoints_one_default ON public.endpoints USING btree (bucket, merchant_id) WHERE is_default;
 
@@ -474,6 +489,8 @@ CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (buc
 
 CREATE INDEX orders_by_age ON public.orders USING btree (bucket, merchant_id, created_at, id);
 
+CREATE INDEX orders_by_receipt ON public.orders USING btree (bucket, merchant_id, receipt, created_at, id) WHERE (receipt IS NOT NULL);
+
 CREATE INDEX outbox_due ON public.outbox USING btree (bucket, kind, next_retry_at) WHERE (next_retry_at < 'infinity'::timestamp with time zone);
 
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
@@ -482,7 +499,9 @@ CREATE INDEX refunds_by_payment ON public.refunds USING btree (bucket, merchant_
 
 CREATE INDEX movements_by_key ON simulator.movements USING btree (idempotency_key);
 
-ALTER INDEX public.deliveries_by_status ATTACH PARTITION public.deliveries_default_bucket_merchant_id_status_id_idx;
+ALTER INDEX public.deliveries_by_failure ATTACH PARTITION public.deliveries_default_bucket_merchant_id_id_idx;
+
+ALTER INDEX public.deliveries_by_subject ATTACH PARTITION public.deliveries_default_bucket_merchant_id_subject_id_id_idx;
 
 ALTER INDEX public.deliveries_pkey ATTACH PARTITION public.deliveries_default_pkey;
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlunsplit
 import psycopg
 import yoyo
 
-from schema import partitions
+from schema import partitions, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +60,7 @@ def _run(database_url: str, *, up: bool) -> list[str]:
         if up:
             with conn.transaction():
                 partitions.ensure(conn, datetime.now(UTC).date())
+                restored.go_on(conn)
     return changed
 
 
