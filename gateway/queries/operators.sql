@@ -244,7 +244,7 @@ LIMIT %(limit)s;
 
 -- name: operator_horizon
 -- Up to where the ledger is complete: no transaction before this one can still add an event.
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon;
+SELECT events_horizon()::text AS horizon;
 
 -- name: operator_newest_events
 -- The end of the ledger, in the order of (xact_id, id) that no late commit can slip into; the oldest of them first.
