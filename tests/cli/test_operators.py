@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -332,14 +333,22 @@ def test_following_the_ledger_never_skips_a_late_commit_and_ctrl_c_ends_it(
     def printed() -> list[str]:
         return [json.loads(line)["id"] for line in out.read_text().splitlines()]
 
+    def looked() -> Any:
+        row = conn.execute(
+            "SELECT query_start FROM pg_stat_activity"
+            " WHERE application_name = 'ledgate operator' AND datname = current_database()"
+        ).fetchone()
+        assert row
+        return row["query_start"]
+
     with out.open("w") as file, psycopg.connect(ledgate.url) as slow:
         tail = subprocess.Popen(command, env=env, cwd=ROOT, stdout=file, stderr=subprocess.PIPE)
         try:
             until(lambda: printed() == [first], what="the end of the ledger")
             slow.execute(insert, [late])
             conn.execute(insert, [early])
-            looks = conn.execute("SELECT count(*) AS n FROM pg_stat_activity").fetchone()
-            assert looks
+            inserted = looked()
+            until(lambda: (looked() - inserted).total_seconds() > 0.5, what="some looks that could have seen it")
             assert printed() == [first], "the early one waits for the late one"
             slow.commit()
             until(lambda: len(printed()) == 3, what="both")
