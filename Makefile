@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-faults bench fmt lock clean clean-data
+.PHONY: help setup run test check test-faults test-fuzz bench fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in the
 
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form
 	@FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-fuzz: $(VENV)/.dev ## Fuzz the API in the long form: 20,000 cases, and two merchants against a model
+	@FUZZ=long $(BIN)/python -m pytest -rP tests/fuzz tests/gateway/test_two_merchants.py $(ARGS)
 
 bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 	@$(BIN)/python -m bench $(ARGS)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway import endpoint_rules as rules
 from gateway.errors import BadRequestError, NotFoundError
+from gateway.notes import NO_NUL
 from outbox import endpoints
 from outbox.endpoints import Changes, Endpoint, Secret
 
@@ -36,7 +37,7 @@ Events = Annotated[
         examples=[["payment.*", "refund.processed"]],
     ),
 ]
-Description = Annotated[str, Meta(min_length=1, max_length=500)]
+Description = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema=NO_NUL)]
 Schedule = Annotated[
     list[Annotated[int, Meta(ge=0, le=rules.MAX_STEP)]],
     Meta(

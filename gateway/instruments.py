@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import BadRequestError
+from gateway.notes import NO_NUL
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 Method = Literal["upi", "card"]
 Flow = Literal["collect", "intent", "qr"]
 
-_VPA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,255}@[A-Za-z][A-Za-z0-9]{1,63}")
+VPA_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{1,255}@[A-Za-z][A-Za-z0-9]{1,63}$"
+_VPA = re.compile(VPA_PATTERN)
 _BRANDS = (  # ISO/IEC 7812 issuer ranges, first match wins; RuPay before Discover, whose ranges it shares
     ("rupay", re.compile(r"508[5-9]|6069|607|6080|652[1-9]|6530|81|82"), (16,)),
     ("visa", re.compile(r"4"), (13, 16, 19)),
@@ -38,7 +40,7 @@ class CardInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expiry_month: Annotated[int, Meta(ge=1, le=12)] | Annotated[str, Meta(pattern="^(0?[1-9]|1[0-2])$")]
     expiry_year: Annotated[int, Meta(ge=0, le=9999)] | Annotated[str, Meta(pattern="^([0-9]{2}|[0-9]{4})$")]
     cvv: Annotated[str, Meta(pattern="^[0-9]{3,4}$")]
-    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=100, extra_json_schema=NO_NUL)] | None = None
 
     def __repr__(self) -> str:  # a traceback or a log line must not show a number
         return "CardInput(…)"

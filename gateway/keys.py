@@ -28,7 +28,7 @@ class CreateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Annotated[
         list[Scope], Meta(min_length=1, max_length=3, description="What it may do: no more than the key that makes it")
     ]
-    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=100, extra_json_schema=notes.NO_NUL)] | None = None
     """Yours, to tell it from the others."""
 
 

@@ -10,8 +10,6 @@ MAX_AMOUNT = 2**53 - 1
 """Minor units; the largest integer that every JSON reader keeps exactly."""
 
 Amount = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Minor units (paise)", examples=[50000])]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["INR"])]
-
 CURRENCIES = frozenset(
     """AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP
     CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF
@@ -21,3 +19,13 @@ CURRENCIES = frozenset(
     UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG""".split()  # noqa: SIM905 - a table, not code
 )
 """ISO 4217 list one: the currencies in use, without funds, metals and test codes."""
+
+Currency = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z]{3}$",
+        description="ISO 4217 code",
+        examples=["INR"],
+        extra_json_schema={"enum": sorted(CURRENCIES)},
+    ),
+]

@@ -15,10 +15,13 @@ V = TypeVar("V")
 MAX_KEYS = 15
 MAX_LENGTH = 256
 
+NO_NUL = {"pattern": "^[^\\u0000]*$"}
+"""How JSON Schema says what `refuse_nul` refuses."""
+
 Notes = Annotated[
     dict[
-        Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)],
-        Annotated[str, Meta(max_length=MAX_LENGTH)],
+        Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra_json_schema=NO_NUL)],
+        Annotated[str, Meta(max_length=MAX_LENGTH, extra_json_schema=NO_NUL)],
     ],
     Meta(max_length=MAX_KEYS, description=f"At most {MAX_KEYS} pairs of at most {MAX_LENGTH} characters"),
 ]

@@ -34,7 +34,7 @@ class CreateOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     amount: Amount
     currency: Currency
-    receipt: Annotated[str, Meta(max_length=40)] | None = None
+    receipt: Annotated[str, Meta(max_length=40, extra_json_schema=notes.NO_NUL)] | None = None
     notes: notes.Notes | None = None
     reusable: bool = False
     """May be paid many times: donations, demos."""

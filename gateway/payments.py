@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import psycopg
+from msgspec import Meta
 
 from gateway import idempotency, instruments, listing, notes
 from gateway.errors import BadRequestError, LedgateError, NotFoundError
@@ -56,7 +57,7 @@ class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: Amount | None = None
     """The order's, when the order is known; with `currency`, opens an order that is not."""
     currency: Currency | None = None
-    vpa: str | None = None
+    vpa: Annotated[str, Meta(extra_json_schema={"pattern": instruments.VPA_PATTERN})] | None = None
     """`handle@psp`; needed for the collect flow."""
     flow: Flow | None = None
     """UPI: `collect` (default), `intent` or `qr`; the last two answer with a deep link."""

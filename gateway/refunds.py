@@ -44,7 +44,7 @@ class CreateRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     amount: Amount | None = None
     """All that is left when absent."""
-    reason: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema=notes.NO_NUL)] | None = None
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -25,9 +25,11 @@ async def list_deliveries(  # noqa: PLR0917 - the framework passes query paramet
     paging: WhichPage,
     status: FromQuery[DeliveryStatus | None] = None,
     event: Annotated[EventType | None, QueryParameter(description="Of this event type")] = None,
-    endpoint: Annotated[str | None, QueryParameter(max_length=64, description="To the endpoint of this id")] = None,
+    endpoint: Annotated[
+        str | None, QueryParameter(pattern=f"^{_ID.pattern}", description="To the endpoint of this id")
+    ] = None,
     payment: Annotated[
-        str | None, QueryParameter(max_length=64, description="Of the payment, refund or order of this id")
+        str | None, QueryParameter(pattern=f"^{_ID.pattern}", description="Of the payment, refund or order of this id")
     ] = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,

@@ -42,7 +42,7 @@ async def list_payments(  # noqa: PLR0917 - the framework passes query parameter
     request: AnyRequest,
     paging: WhichPage,
     status: FromQuery[PaymentStatus | None] = None,
-    order_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    order_id: Annotated[str | None, QueryParameter(pattern=ORDER_ID.pattern)] = None,
     method: FromQuery[Method | None] = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,

@@ -22,7 +22,9 @@ async def list_refunds(  # noqa: PLR0917 - the framework passes query parameters
     request: AnyRequest,
     paging: WhichPage,
     status: FromQuery[RefundStatus | None] = None,
-    payment_id: Annotated[str | None, QueryParameter(max_length=64, description="Of this payment")] = None,
+    payment_id: Annotated[
+        str | None, QueryParameter(pattern=f"^{PAYMENT_ID.pattern}", description="Of this payment")
+    ] = None,
     created_from: CreatedFrom = None,
     created_to: CreatedTo = None,
 ) -> RefundPage:

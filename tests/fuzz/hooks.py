@@ -26,6 +26,8 @@ def shape_is_described(ctx: Any, response: Any, case: Any) -> None:
     error = response.json()["error"]
     if error["reason"] == "field_invalid" and "got `float`" in error["description"]:
         return  # JSON Schema calls 1.0 an integer; money is written without a point
+    if str(error.get("field", "")).startswith("data"):
+        return  # a test event's own data: no schema says what JSON.stringify leaves as it is
     if error["reason"] in SHAPE:
         raise AssertionError(f"described as right, refused as wrong: {json.dumps(error)}")
 
