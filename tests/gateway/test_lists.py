@@ -170,7 +170,7 @@ async def test_a_rare_object_is_found_by_going_on(
     rare = [made[9], made[10], made[35]]
     conn.execute("UPDATE payments SET status = 'failed', error_code = 'x' WHERE id = ANY(%s)", [rare])
     monkeypatch.setattr(listing, "WALK", 10)
-    monkeypatch.setattr(sql, "compose", _walking_ten(sql.compose))
+    monkeypatch.setattr(sql, "compose", walking_ten(sql.compose))
 
     pages = [(await api.get("/payments", status="failed", limit=1)).json()]
     while pages[-1]["has_more"]:
@@ -181,7 +181,7 @@ async def test_a_rare_object_is_found_by_going_on(
     assert [one["id"] for one in skipped["data"]] == [rare[1]]
 
 
-def _walking_ten(compose: Any) -> Any:
+def walking_ten(compose: Any) -> Any:
     return lambda *query: compose(*query).replace("10000", "10")
 
 
