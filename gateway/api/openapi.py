@@ -114,6 +114,9 @@ def _complete_parameter(parameter: Json) -> None:
         shape["enum"] = [one for one in shape["enum"] if one is not None]
     if parameter["name"] == "Idempotency-Key":
         shape |= {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"}
+    for bound in ("minimum", "maximum", "minLength", "maxLength"):
+        if bound in shape:
+            shape[bound] = int(shape[bound])  # Litestar has 1.0
     if "pattern" in shape:
         shape["pattern"] = shape["pattern"].replace("\\Z", "$").replace("^^", "^")  # as ECMA-262 has it
     shape.pop("description", None)

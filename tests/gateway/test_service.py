@@ -59,5 +59,6 @@ async def test_the_docs_page_needs_no_script(api: Api) -> None:
     said = await api.client.get("/docs")
     assert said.status_code == 200
     assert "default-src 'none'" in said.headers["content-security-policy"]
+    assert "unsafe" not in said.headers["content-security-policy"]
     assert "<script" not in said.text
     assert "/api/v1/payments" in said.text
