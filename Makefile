@@ -44,6 +44,9 @@ test-fuzz: $(VENV)/.dev ## Fuzz the API in the long form: 20,000 cases, and two 
 bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-lists: $(VENV)/.dev ## Lists of 2 million payments and 5 million deliveries: plans, pages, buffers
+	@$(BIN)/python -m bench.lists $(ARGS)
+
 check: $(VENV)/.dev ## Lint, types and the import arrows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -25,7 +25,7 @@ from kit.embedded import EmbeddedError, Server
 from schema.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 _TRACKING = {"shared_preload_libraries": "pg_stat_statements"}
@@ -160,17 +160,18 @@ class Database:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    """Start a server in a folder of its own; all of it is gone at the end."""
+def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
+    """Start a server in a folder of its own, durable unless `settings` say otherwise; all is gone at the end."""
+    asked = {**_DURABLE, **(settings or {})}
     folder = Path(tempfile.mkdtemp(prefix="ledgate-bench-"))
     folder.chmod(0o755)  # as root, the server runs as another user
     try:
         counts = True
         try:
-            server = Server.start(folder / "pg", settings=_DURABLE | _TRACKING)
+            server = Server.start(folder / "pg", settings=asked | _TRACKING)
         except EmbeddedError:
             counts = False
-            server = Server.start(folder / "pg", settings=_DURABLE)
+            server = Server.start(folder / "pg", settings=asked)
         with server:
             yield Stage(server, folder, counts_statements=counts)
     finally:

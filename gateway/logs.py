@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DELIVERY_ID = ids.pattern("dlv")
 EVENT_ID = ids.pattern("evt")
 
+_TIMED = ids.pattern("(?:pay|rfnd)")
 _NEAR = 86_400.0  # seconds
 
 DeliveryStatus = Literal["pending", "success", "failed"]
@@ -113,6 +114,10 @@ async def deliveries(conn: Connection, merchant: Merchant, where: DeliveryFilter
     filters |= listing.created_range("dlv", where.created_from, where.created_to)
     if where.status is not None:
         filters[where.status] = True
+    if where.payment is not None and _TIMED.match(where.payment):
+        # Nothing is told of it before it was there.
+        began = listing.created_range("dlv", datetime.fromtimestamp(ids.made_at(where.payment), UTC), None)
+        filters["id_from"] = max(str(began["id_from"]), str(filters.get("id_from", "")))
     found = await _read_near(conn, merchant, paging, filters)
     total, total_is = None, None
     if paging.after is None and paging.before is None:

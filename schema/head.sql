@@ -359,10 +359,7 @@ CREATE VIEW public.webhook_logs WITH (security_invoker='true') AS
     outbox.response_code,
     outbox.created_at,
     outbox.last_attempt_at,
-        CASE
-            WHEN (outbox.leased_by IS NULL) THEN outbox.next_retry_at
-            ELSE NULL::timestamp with time zone
-        END AS next_retry_at,
+    outbox.next_retry_at,
     NULL::timestamp with time zone AS finished_at
    FROM public.outbox
   WHERE (outbox.kind = 'webhook.deliver'::text)

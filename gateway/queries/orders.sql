@@ -35,16 +35,20 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
 -- name: list_orders
 -- A page of a merchant's orders, newest first. Their ids may be the merchant's own and hold no time, so the place in
--- the list is (created_at, id), and a cursor's row is looked up here.
+-- the list is (created_at, id), and a cursor's row is looked up here. A scan begins at the first bound that is named, or
+-- at a tighter one like it; a pair is like no other. So the cursor's time stands before the pair, and both before the
+-- range: else a page deep within a range begins at the range's end, and walks to the cursor.
 WITH walk AS (
     SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
     FROM orders
     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
         --? AND receipt = %(receipt)s
-        --? AND created_at >= %(created_from)s
-        --? AND created_at < %(created_to)s
+        --? AND created_at <= ({{gateway.order_time}} AND id = %(after)s)
+        --? AND created_at >= ({{gateway.order_time}} AND id = %(before)s)
         --? AND (created_at, id) < ({{gateway.order_place}} AND id = %(after)s)
         --? AND (created_at, id) > ({{gateway.order_place}} AND id = %(before)s)
+        --? AND created_at >= %(created_from)s
+        --? AND created_at < %(created_to)s
     ORDER BY created_at DESC, id DESC
     LIMIT 10000
     --? + %(offset)s
@@ -60,3 +64,7 @@ matched AS (
 -- fragment: order_place
 -- Where an order stands in the list; no row, and so nothing after or before it, for an unknown one.
 SELECT created_at, id FROM orders WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
+
+-- fragment: order_time
+-- The same without the id.
+SELECT created_at FROM orders WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}

@@ -20,21 +20,43 @@ LIMIT %(limit)s
 SELECT count(*) FILTER (WHERE matches) AS total, count(*) AS walked FROM matched
 
 -- fragment: matched_deliveries
--- A walk through a merchant's deliveries, open and finished ones, newest first. A status is a word of the text, so that
--- the planner leaves one of the two out, and finds the index that only failures are in.
+-- A walk through a merchant's deliveries, open and finished ones as `webhook_logs` has them, newest first. Written out,
+-- since each of the two must come in order: the view's are put in one only after one of them was read and sorted.
+-- A status is a word of the text: it opens the index that only failures are in. Of a subject, all open deliveries in
+-- the range are looked at; there is no index for it that every claim would have to keep.
 WITH walk AS (
-    SELECT id, event_id, event_type AS event, subject_id, endpoint_id, status, attempts, response_code, created_at,
-           last_attempt_at, next_retry_at
-    FROM webhook_logs
-    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id > 'dlv_' AND id < 'dlv`'
-        --? AND status = 'pending' AND %(pending)s
-        --? AND status <> 'pending' AND %(success)s
-        --? AND status = 'failed' AND %(failed)s
-        --? AND subject_id = %(subject)s
-        --? AND id >= %(id_from)s
-        --? AND id < %(id_to)s
-        --? AND id < %(after)s
-        --? AND id > %(before)s
+    (SELECT id, event_id, event_type AS event, subject_id, endpoint_id, 'pending' AS status, attempts, response_code,
+            created_at, last_attempt_at, CASE WHEN leased_by IS NULL THEN next_retry_at END AS next_retry_at
+     FROM outbox
+     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND kind = 'webhook.deliver'
+         AND id > 'dlv_' AND id < 'dlv`'
+         --? AND NOT %(success)s
+         --? AND NOT %(failed)s
+         --? AND subject_id = %(subject)s
+         --? AND id >= %(id_from)s
+         --? AND id < %(id_to)s
+         --? AND id < %(after)s
+         --? AND id > %(before)s
+     ORDER BY id DESC
+     LIMIT 10000
+     --? + %(offset)s
+    )
+    UNION ALL
+    (SELECT id, event_id, event_type, subject_id, endpoint_id, status, attempts, response_code, created_at,
+            last_attempt_at, NULL
+     FROM deliveries
+     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
+         --? AND NOT %(pending)s
+         --? AND status = 'failed' AND %(failed)s
+         --? AND subject_id = %(subject)s
+         --? AND id >= %(id_from)s
+         --? AND id < %(id_to)s
+         --? AND id < %(after)s
+         --? AND id > %(before)s
+     ORDER BY id DESC
+     LIMIT 10000
+     --? + %(offset)s
+    )
     ORDER BY id DESC
     LIMIT 10000
     --? + %(offset)s

@@ -10,17 +10,6 @@ DROP INDEX deliveries_by_status;
 -- Orders by the merchant's own reference; orders that payments open have none, and pay nothing for it.
 CREATE INDEX orders_by_receipt ON orders (bucket, merchant_id, receipt, created_at, id) WHERE receipt IS NOT NULL;
 
--- A delivery on its way shows when it is due, and not when its lease ends.
-CREATE OR REPLACE VIEW webhook_logs WITH (security_invoker = true) AS
-    SELECT bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, 'pending' AS status, attempts,
-           response_code, created_at, last_attempt_at, CASE WHEN leased_by IS NULL THEN next_retry_at END AS next_retry_at,
-           NULL::timestamptz AS finished_at
-    FROM outbox WHERE kind = 'webhook.deliver'
-    UNION ALL
-    SELECT bucket, merchant_id, id, event_id, event_type, subject_id, endpoint_id, status, attempts,
-           response_code, created_at, last_attempt_at, NULL, finished_at
-    FROM deliveries;
-
 -- Transactions count anew on a server that a dump was restored to. What restored events reach beyond that count is
 -- added to it for new ones (`schema/restored.py`), so that the ledger goes on after them; 0 everywhere else.
 CREATE FUNCTION events_shift() RETURNS bigint LANGUAGE sql IMMUTABLE RETURN 0::bigint;
