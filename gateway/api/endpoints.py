@@ -105,7 +105,11 @@ async def regenerate_endpoint_secret(
     data: JSONBody[RegenerateSecret] = _USUAL,
     idempotency_key: Key = None,
 ) -> Response[bytes]:
-    """A new secret; the old one signs too until the overlap ends. Within an overlap, only the two newest sign."""
+    """A new secret; the old one signs too until the overlap ends.
+
+    `webhook-signature` then holds both; within an overlap, only the two newest sign. The older `X-Webhook-Signature`
+    has room for one, and is the new secret's at once.
+    """
     path = f"/webhook-endpoints/{endpoint_id}/secret/regenerate"
     return await _regenerate(request, path, endpoint_id, data, idempotency_key)
 
@@ -125,7 +129,11 @@ async def get_secret(request: AnyRequest) -> Secret:
 async def regenerate_secret(
     request: AnyRequest, data: JSONBody[RegenerateSecret] = _USUAL, idempotency_key: Key = None
 ) -> Response[bytes]:
-    """A new secret; the old one signs too until the overlap ends. Within an overlap, only the two newest sign."""
+    """A new secret; the old one signs too until the overlap ends.
+
+    `webhook-signature` then holds both; within an overlap, only the two newest sign. The older `X-Webhook-Signature`
+    has room for one, and is the new secret's at once.
+    """
     return await _regenerate(request, "/webhooks/secret/regenerate", None, data, idempotency_key)
 
 

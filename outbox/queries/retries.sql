@@ -1,11 +1,17 @@
 -- name: read_delivery
 -- One delivery, open or finished, with the bytes that are sent, where they go, and its newest attempts, in one look:
 -- it may be on its way between outbox and history. While it is leased, `next_retry_at` is the end of the lease, which
--- is nobody's business.
-SELECT d.id, d.event_id, d.event_type AS event, d.endpoint_id, e.url AS endpoint_url, d.status, d.attempts,
-       d.created_at, d.last_attempt_at, d.response_code, v.body,
-       CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN d.next_retry_at END
-           AS next_retry_at,
+-- is nobody's business. Sub-selects, not joins: planned while the tables were empty, a join looks events up by their
+-- merchant alone, and a sub-select by their whole key (docs/decisions/0005).
+SELECT d.id, d.event_id, d.event_type AS event, d.endpoint_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
+       d.response_code,
+       (SELECT e.url FROM endpoints e
+        WHERE e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id) AS endpoint_url,
+       (SELECT v.body FROM events v
+        WHERE v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id) AS body,
+       (SELECT o.next_retry_at FROM outbox o
+        WHERE o.bucket = d.bucket AND o.merchant_id = d.merchant_id AND o.id = d.id
+            AND (o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp())) AS next_retry_at,
        (SELECT coalesce(json_agg(h ORDER BY h.claim DESC), '[]')::text
         FROM (
             SELECT a.claim, a.attempt AS number, a.started_at, a.duration_ms, a.request_headers, a.response_code,
@@ -16,9 +22,6 @@ SELECT d.id, d.event_id, d.event_type AS event, d.endpoint_id, e.url AS endpoint
             LIMIT %(limit)s
         ) h) AS history
 FROM webhook_logs d
-LEFT JOIN events v ON v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id
-LEFT JOIN endpoints e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id
-LEFT JOIN outbox o ON o.bucket = d.bucket AND o.merchant_id = d.merchant_id AND o.id = d.id
 WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s;
 
 -- name: retry_delivery
@@ -28,12 +31,16 @@ WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(i
 -- (`starts_over`). The SET looks at the row as it is once it is locked, so a claim in between changes nothing.
 -- A row without `taken` lost a race with a move of the same delivery, and is asked again.
 WITH delivery AS MATERIALIZED (
-    SELECT d.bucket, d.merchant_id, d.id,
-           CASE WHEN v.id IS NULL THEN 'event_gone' WHEN e.id IS NULL THEN 'endpoint_gone'
-                WHEN NOT e.enabled THEN 'endpoint_disabled' ELSE 'ok' END AS verdict
+    SELECT CASE
+               WHEN NOT EXISTS (SELECT FROM events v
+                                WHERE v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id)
+                   THEN 'event_gone'
+               ELSE coalesce(
+                   (SELECT CASE WHEN e.enabled THEN 'ok' ELSE 'endpoint_disabled' END FROM endpoints e
+                    WHERE e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id),
+                   'endpoint_gone')
+           END AS verdict
     FROM webhook_logs d
-    LEFT JOIN events v ON v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id
-    LEFT JOIN endpoints e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id
     WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s
 ),
 unfinished AS (

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway import demo
-from gateway import endpoint_rules as rules
 from gateway.config import Config
-from gateway.errors import BadRequestError
 from gateway.merchants import add_key
 from gateway.secrets import make_sealer
 from kit import ids
@@ -24,11 +19,11 @@ from kit.db import Connection
 from outbox import endpoints
 from outbox.endpoints import MAX_ENDPOINTS
 from tests.gateway.conftest import AUTH, Api
+from tests.support.endpoints import RIGHT, URL, WRONG
 from tests.support.paying import MERCHANT, pay
 from tests.support.strangers import everything, stranger
 
 Conn = psycopg.Connection[dict[str, Any]]
-URL = "https://shop.example/hook"
 BASE = "/api/v1"
 
 
@@ -105,71 +100,6 @@ async def test_a_schedule_of_an_endpoint_without_one_is_the_default(api: Api) ->
     assert (await _made(api))["retry_schedule"] is None
 
 
-WRONG: list[tuple[dict[str, object], str, str]] = [
-    ({"url": "ftp://shop.example/"}, "url", "url_invalid"),
-    ({"url": "shop.example/hook"}, "url", "url_invalid"),
-    ({"url": "https://"}, "url", "url_invalid"),
-    ({"url": "https://user:pass@shop.example/"}, "url", "url_invalid"),
-    ({"url": "https://user@shop.example/"}, "url", "url_invalid"),
-    ({"url": "https://@shop.example/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example:0/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example:65536/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example:/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example:x/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/a b"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/\n"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/\0"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/\x7f"}, "url", "url_invalid"),
-    ({"url": " https://shop.example/"}, "url", "url_invalid"),
-    ({"url": "https://good.example\\@evil.example/"}, "url", "url_invalid"),
-    ({"url": "https://münchen.example/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/#top"}, "url", "url_invalid"),
-    ({"url": "https://[::1/"}, "url", "url_invalid"),
-    ({"url": "https://[fe80::1%25eth0]/"}, "url", "url_invalid"),
-    ({"url": "https://a..b/"}, "url", "url_invalid"),
-    ({"url": "https://" + "a." * 150 + "example/"}, "url", "url_invalid"),
-    ({"url": "https://shop.example/" + "x" * 2048}, "url", "field_invalid"),
-    ({"url": ""}, "url", "field_invalid"),
-    ({"url": None}, "url", "field_invalid"),
-    ({"events": []}, "events", "field_invalid"),
-    ({"events": ["payment.success", "payment.succes"]}, "events[1]", "event_type_unknown"),
-    ({"events": ["payments.*"]}, "events[0]", "event_type_unknown"),
-    ({"events": ["*.*"]}, "events[0]", "event_type_unknown"),
-    ({"events": "payment.*"}, "events", "field_invalid"),
-    ({"events": [1]}, "events[0]", "field_invalid"),
-    ({"retry_schedule": []}, "retry_schedule", "field_invalid"),
-    ({"retry_schedule": [0] * 21}, "retry_schedule", "field_invalid"),
-    ({"retry_schedule": [-1]}, "retry_schedule[0]", "field_invalid"),
-    ({"retry_schedule": [604_801]}, "retry_schedule[0]", "field_invalid"),
-    ({"retry_schedule": [1.5]}, "retry_schedule[0]", "field_invalid"),
-    ({"retry_schedule": [604_800] * 5}, "retry_schedule", "schedule_too_long"),
-    ({"description": ""}, "description", "field_invalid"),
-    ({"description": "x" * 501}, "description", "field_invalid"),
-    ({"description": "a\0"}, "description", "nul_character"),
-    ({"headers": {"Content-Type": "text/plain"}}, "headers.Content-Type", "header_reserved"),
-    ({"headers": {"webhook-id": "x"}}, "headers.webhook-id", "header_reserved"),
-    ({"headers": {"X-WEBHOOK-Signature": "x"}}, "headers.X-WEBHOOK-Signature", "header_reserved"),
-    ({"headers": {"Host": "x"}}, "headers.Host", "header_reserved"),
-    ({"headers": {"transfer-encoding": "x"}}, "headers.transfer-encoding", "header_reserved"),
-    ({"headers": {"Content-Length": "0"}}, "headers.Content-Length", "header_reserved"),
-    ({"headers": {"Connection": "x"}}, "headers.Connection", "header_reserved"),
-    ({"headers": {"Cookie": "x"}}, "headers.Cookie", "header_reserved"),
-    ({"headers": {"User-Agent": "x"}}, "headers.User-Agent", "header_reserved"),
-    ({"headers": {"a b": "x"}}, "headers[0]", "header_name_invalid"),
-    ({"headers": {"a:": "x"}}, "headers[0]", "header_name_invalid"),
-    ({"headers": {"ä": "x"}}, "headers[0]", "header_name_invalid"),
-    ({"headers": {"a": "x\r\nEvil: 1"}}, "headers.a", "header_value_invalid"),
-    ({"headers": {"a": " x"}}, "headers.a", "header_value_invalid"),
-    ({"headers": {"a": "é"}}, "headers.a", "header_value_invalid"),
-    ({"headers": {"a": "x\0"}}, "headers.a", "header_value_invalid"),
-    ({"headers": {"a": "1", "A": "2"}}, "headers.A", "header_repeated"),
-    ({"headers": {f"x{n}": "1" for n in range(11)}}, "headers", "field_invalid"),
-    ({"rate": 5}, "rate", "field_unknown"),
-    ({"id": "whep_x"}, "id", "field_unknown"),
-    ({"enabled": "yes"}, "enabled", "field_invalid"),
-]
-
-
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_wrong_endpoints_are_refused_by_field_when_made_and_when_changed(
     api: Api, conn: Conn, method: str
@@ -184,33 +114,10 @@ async def test_wrong_endpoints_are_refused_by_field_when_made_and_when_changed(
     assert everything(conn) == before
 
 
-RIGHT = [
-    "http://localhost:4000/webhook",
-    "https://shop.example",
-    "https://SHOP.example:65535/a/b?c=d&e=%20",
-    "http://127.0.0.1:8080/",
-    "http://[::1]:8080/hook",
-    "http://test_merchant:4000/webhook",
-    "https://shop.example./",
-    "https://shop.example/" + "x" * 2027,
-]
-
-
 async def test_right_urls_are_taken(api: Api) -> None:
     """Which of them may be reached is asked when they are connected to."""
     for url in RIGHT:
         assert (await _made(api, url=url))["url"] == url
-
-
-@settings(max_examples=300, deadline=None, database=None)
-@given(st.text(max_size=30) | st.from_regex(r"https?://[!-~]{0,20}", fullmatch=True))
-def test_any_url_is_taken_or_refused_clearly(url: str) -> None:
-    """And what is taken holds nothing that two parsers could read as two hosts."""
-    with contextlib.suppress(BadRequestError):
-        rules.check_url(url, "url")
-        assert url.lower().startswith(("http://", "https://"))
-        assert url.isascii()
-        assert not set(url.partition("//")[2].partition("/")[0].partition("?")[0]) & set("@\\ #")
 
 
 async def test_headers_are_sealed_and_never_shown(api: Api, config: Config, conn: Conn) -> None:
