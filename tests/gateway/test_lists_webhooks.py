@@ -119,6 +119,13 @@ async def test_the_days_before_are_read_when_the_last_one_is_short(
     assert [one["id"] for one in back["data"]] == log + old[:-1]
 
 
+@pytest.mark.parametrize(("limit", "offset"), [(3, 0), (3, 6), (8, 0), (10, 8), (10, 20)])
+async def test_total_is_the_same_on_every_page(api: Api, log: list[str], limit: int, offset: int) -> None:
+    """Counted, or known from the last page without counting."""
+    page = (await api.get("/webhooks", limit=limit, offset=offset)).json()
+    assert (page["total"], page["total_is"]) == (8, "exact")
+
+
 async def test_total_says_when_it_stopped_counting(
     api: Api, log: list[str], monkeypatch: pytest.MonkeyPatch, db: Connection, config: Config
 ) -> None:
