@@ -53,3 +53,10 @@ def test_a_pattern_refuses_what_no_id_is() -> None:
         "pay_" + "i" * 26,
     ):
         assert not ids.pattern("pay").match(bad)
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    """In whole milliseconds; the smallest id of a moment was made at that moment."""
+    before = time.time_ns() // 1_000_000
+    assert before <= ids.made_at(ids.new("evt")) * 1000 <= before + 1000
+    assert ids.made_at(ids.lower_bound("dlv", 1_700_000_000.123)) == 1_700_000_000.123
