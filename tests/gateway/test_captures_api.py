@@ -21,6 +21,7 @@ from tests.gateway.racing import racing_api
 from tests.gateway.test_refunds_api import AMOUNT, NOBODY, paid, refund
 from tests.kit.test_json import SAME
 from tests.support.tools import run_node
+from tests.support.waiting import eventually
 from tests.support.working import work_off
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -206,6 +207,27 @@ async def test_captures_and_refunds_at_once_agree(api: Api, config: Config, conn
     assert (await refund(api, payment)).json()["amount"] == 2_500
     assert (await api.get(f"/payments/{payment}")).json()["amount_refunded"] == 42_500
     assert broken(conn) == {}
+
+
+async def test_a_refund_that_commits_while_the_capture_waits_is_counted(api: Api, config: Config, conn: Conn) -> None:
+    """The capture read the payment before; what the lock's holder wrote decides."""
+    payment = await paid(api, config)
+    async with await psycopg.AsyncConnection.connect(config.database_url) as other:
+        await other.execute("UPDATE payments SET amount_refunded = 20000")
+        asking = asyncio.create_task(capture(api, payment, {"amount": 10_000}))
+
+        async def waits() -> bool:
+            query = (
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ledgate-api'"
+                " AND wait_event_type = 'Lock'"
+            )
+            return conn.execute(query).rowcount == 1
+
+        await eventually(waits, what="the capture at the lock")
+        await other.commit()
+        said = await asking
+
+    assert (said.status_code, said.json()["error"]["reason"]) == (400, "amount_below_refunded")
 
 
 async def test_any_payment_survives_javascript(api: Api, config: Config, conn: Conn) -> None:
