@@ -142,7 +142,7 @@ HAVING count(e.id) FILTER (WHERE e.type = 'refund.created') <> 1
 SELECT k.bucket, k.merchant_id, k.key
 FROM idempotency_keys k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.sealed_body IS NULL THEN k.body::json ->> 'id' END AS id) a
-WHERE k.status = 201 AND split_part(a.id, '_', 1) IN ('pay', 'order', 'rfnd')
+WHERE k.status IN (200, 201) AND split_part(a.id, '_', 1) IN ('pay', 'order', 'rfnd')
     AND NOT EXISTS (SELECT FROM payments p WHERE p.bucket = k.bucket AND p.merchant_id = k.merchant_id AND p.id = a.id)
     AND NOT EXISTS (SELECT FROM orders o WHERE o.bucket = k.bucket AND o.merchant_id = k.merchant_id AND o.id = a.id)
     AND NOT EXISTS (SELECT FROM refunds r WHERE r.bucket = k.bucket AND r.merchant_id = k.merchant_id AND r.id = a.id);
