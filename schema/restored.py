@@ -1,6 +1,6 @@
 """Notice events of another server: a ledger that was restored goes on after what it holds.
 
-Events are read in the order of the transactions that wrote them (docs/decisions/0008). A dump that is restored to
+Events are read in the order of the transactions that wrote them (docs/decisions/0007). A dump that is restored to
 another server brings the numbers of the old one's transactions, and the new one counts from a low number again: new
 events would come before the restored ones, where no reader looks any more. So the difference is added to every number
 from then on. Dumps within a server, physical copies and failovers keep counting, and change nothing.

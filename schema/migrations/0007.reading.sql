@@ -1,7 +1,7 @@
 -- What lists and look-ups of merchants need.
 
 -- The transaction that appended an event: `GET /events` reads in the order of (xact_id, id) and only what is older than
--- every transaction still open, so a late commit can never slip in behind a reader (docs/decisions/0006).
+-- every transaction still open, so a late commit can never slip in behind a reader (docs/decisions/0007).
 ALTER TABLE events ADD COLUMN xact_id xid8 NOT NULL DEFAULT pg_current_xact_id();
 CREATE INDEX events_by_commit ON events (bucket, merchant_id, xact_id, id);
 

@@ -55,7 +55,7 @@ RETURN coalesce(nullif(current_setting('ledgate.tenant', true), ''), no_tenant()
 
 -- `IS NOT DISTINCT FROM` is an equality that no index knows: rows are found by what the statement says, and checked
 -- by this. As an indexable `=` it drew the planner to indexes that begin alike, and new orders to a walk over all
--- orders (docs/decisions/0007).
+-- orders (docs/decisions/0006).
 ALTER TABLE merchants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY one_tenant ON merchants TO ledgate_api USING (id IS NOT DISTINCT FROM tenant());
 CREATE POLICY all_tenants ON merchants TO ledgate_dispatcher USING (true);

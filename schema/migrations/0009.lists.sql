@@ -1,4 +1,4 @@
--- What lists of merchants read (docs/decisions/0008): each index is written by every settled delivery, so there are two.
+-- What lists of merchants read (docs/decisions/0007): each index is written by every settled delivery, so there are two.
 
 -- The deliveries of a payment, refund or order.
 CREATE INDEX deliveries_by_subject ON deliveries (bucket, merchant_id, subject_id, id);

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
-from litestar.testing import AsyncTestClient
 
 from gateway import demo
 from gateway.api.app import make_app
@@ -21,7 +22,7 @@ CARD = {"number": "4111 1111 1111 1111", "expiry_month": 12, "expiry_year": 2040
 class Api:
     """Calls as the demo merchant."""
 
-    def __init__(self, client: AsyncTestClient[Any]) -> None:
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
 
     async def post(self, path: str, body: object, **headers: str) -> httpx.Response:
@@ -33,5 +34,33 @@ class Api:
 
 @pytest.fixture
 async def api(config: Config, demo_merchant: str) -> AsyncIterator[Api]:
-    async with AsyncTestClient(make_app(config), raise_server_exceptions=False) as client:
-        yield Api(client)
+    async with side_by_side(config) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def side_by_side(config: Config) -> AsyncIterator[Api]:
+    """The application in this loop: requests that a test sends with `gather` race, as they do behind a server.
+
+    Litestar's test client hands each request to a loop of its own and blocks until it is answered, so that what is
+    sent with `gather` comes one after the other, and races nobody.
+    """
+    app = make_app(config)
+    ready, over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        """In a task of its own: what the application opens must be closed by whoever opened it, and fixtures move."""
+        async with app.lifespan():
+            ready.set()
+            await over.wait()
+
+    living = asyncio.create_task(live())
+    await asyncio.wait([living, waiting := asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver.local") as client:
+            yield Api(client)
+    finally:
+        over.set()
+        waiting.cancel()
+        await living

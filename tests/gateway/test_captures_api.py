@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from gateway.merchants import add_key, add_merchant
 from kit.db import Connection
 from schema.invariants import broken
 from tests.gateway.conftest import AUTH, CARD, UPI, Api
-from tests.gateway.racing import racing_api
 from tests.gateway.test_refunds_api import AMOUNT, NOBODY, paid, refund
 from tests.kit.test_json import SAME
 from tests.support.tools import run_node
@@ -25,13 +23,6 @@ from tests.support.waiting import eventually
 from tests.support.working import work_off
 
 Conn = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture
-async def api(config: Config, demo_merchant: str) -> AsyncIterator[Api]:
-    """One whose callers race."""
-    async with racing_api(config) as made:
-        yield made
 
 
 async def capture(api: Api, payment: str, body: object = None, key: str | None = None) -> httpx.Response:

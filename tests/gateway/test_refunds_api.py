@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,7 +17,6 @@ from gateway.merchants import add_key, add_merchant
 from kit.db import Connection
 from schema.invariants import broken
 from tests.gateway.conftest import AUTH, CARD, UPI, Api
-from tests.gateway.racing import racing_api
 from tests.kit.test_json import SAME
 from tests.support.tools import run_node
 from tests.support.working import work_off
@@ -26,13 +24,6 @@ from tests.support.working import work_off
 Conn = psycopg.Connection[dict[str, Any]]
 AMOUNT = 50_000
 NOBODY = "pay_01jd9m3r6ye8a9fqk0s2t4v6xz"
-
-
-@pytest.fixture
-async def api(config: Config, demo_merchant: str) -> AsyncIterator[Api]:
-    """One whose callers race."""
-    async with racing_api(config) as made:
-        yield made
 
 
 async def paid(api: Api, config: Config, **change: object) -> str:
