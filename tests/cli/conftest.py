@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cli.running import Ledgate, Ledger, build
-from tests.conftest import _TEMPLATE, _URL
-from tests.support.server import fresh_database
+from tests.faults.database import own_server
+from tests.support.server import fresh_database, make_template
 
 
 @pytest.fixture(scope="session")
 def ledger() -> Iterator[Ledger]:
-    """One for all tests that only read."""
-    with fresh_database(os.environ[_URL], os.environ[_TEMPLATE]) as url:
+    """One for all tests that only read, on a server of its own: the tail waits for whoever else writes."""
+    with own_server() as server, fresh_database(server.url, make_template(server.url)) as url:
         yield build(url)
 
 

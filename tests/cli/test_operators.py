@@ -18,6 +18,7 @@ import pytest
 from gateway.demo import MERCHANT_ID, ORDER_IDS, SECRET, WEBHOOK_SECRET
 from kit import sql
 from tests.cli.running import CARD, OTHER, Ledgate, Ledger
+from tests.support.alone import database_url, server_alone  # noqa: F401 - fixtures
 from tests.support.processes import ROOT
 from tests.support.waiting import until
 

@@ -17,6 +17,7 @@ from gateway.merchants import bucket_of
 from kit import ids
 from kit.db import Connection
 from tests.gateway.conftest import UPI, Api
+from tests.support.alone import database_url, server_alone  # noqa: F401 - fixtures
 from tests.support.paying import pay
 
 _APPEND = (
