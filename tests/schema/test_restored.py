@@ -8,7 +8,9 @@ import psycopg
 
 from schema import restored
 from schema.migrate import migrate
-from tests.support.alone import database_url, server_alone  # noqa: F401 - fixtures
+from tests.support import alone
+
+server_alone, database_url = alone.server_alone, alone.database_url
 
 _APPEND = "INSERT INTO events ({}) VALUES (1, 'mer_x', %s, 'payment.created', 'pay_x', 0, '{{}}', now(){})"
 _COLUMNS = "bucket, merchant_id, id, type, subject_id, deliveries, body, created_at"
