@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
@@ -40,7 +41,7 @@ class Later(msgspec.Struct, frozen=True):
     delay: float
 
 
-class Asking(Generic[R]):
+class Asking(ABC, Generic[R]):
     """What the workers of payments and refunds have in common: the question, and writing ends down."""
 
     subject: ClassVar[str]
@@ -86,9 +87,9 @@ class Asking(Generic[R]):
             if later:
                 await outbox_work.release(conn, later, dispatcher=self._dispatcher)
 
+    @abstractmethod
     async def _write(self, conn: Connection, results: Sequence[R]) -> int:
         """Write ends down in one statement; how many counted."""
-        raise NotImplementedError
 
     async def _ask(
         self,
