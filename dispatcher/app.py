@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dispatcher.lane import Worker
     from gateway.config import Config
     from gateway.processors import Processor
+    from outbox.work import Kind
 
 log = structlog.get_logger()
 O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
@@ -41,12 +42,15 @@ O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
+_RETRY_SHARE = _ORDERED_SHARE = 4  # one in so many of the deliveries in flight
 
 
 class _Lanes(NamedTuple):
     """All of a dispatcher's work."""
 
     deliver: Lane[Any]
+    retry: Lane[Any]
+    ordered: Lane[Any]
     process: Lane[Any]
     refund: Lane[Any]
 
@@ -55,9 +59,14 @@ class _Lanes(NamedTuple):
         """Works that are claimed and not settled."""
         return sum(len(lane.in_flight) for lane in self)
 
+    @property
+    def delivered(self) -> int:
+        """Attempts that were settled."""
+        return self.deliver.settled + self.retry.settled + self.ordered.settled
+
 
 class Dispatcher:
-    """One replica: three lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
+    """One replica: five lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
 
     def __init__(self, config: Config, *, processor: Callable[[Database], Processor] | None = None) -> None:
         """Set up.
@@ -89,19 +98,24 @@ class Dispatcher:
             role="ledgate_dispatcher",
         ) as database:
             test = config.webhook_retry_intervals_test
-            deliver = self._lane(
-                Deliver(
+
+            def delivering(kind: Kind, share: int) -> Lane[Any]:
+                worker = Deliver(
                     database,
                     sealer,
                     sender,
+                    kind=kind,
                     dispatcher=self.id,
-                    capacity=config.max_deliveries,
+                    capacity=max(1, config.max_deliveries // share),
                     lease=config.delivery_lease,
                     default_schedule=schedule.TEST if test else schedule.DEFAULT,
                     jitter=0.0 if test else schedule.JITTER,
-                ),
-                database,
-            )
+                )
+                return self._lane(worker, database)
+
+            deliver = delivering("webhook.deliver", 1)
+            retry = delivering("webhook.retry", _RETRY_SHARE)
+            ordered = delivering("webhook.ordered", _ORDERED_SHARE)
             processor = self._make_processor(database)
             asking: dict[str, Any] = {
                 "dispatcher": self.id,
@@ -111,7 +125,7 @@ class Dispatcher:
             }
             process = self._lane(Process(database, sealer, processor, **asking), database)
             refund = self._lane(Refund(database, processor, **asking), database)
-            lanes = _Lanes(deliver, process, refund)
+            lanes = _Lanes(deliver, retry, ordered, process, refund)
 
             def wake() -> None:
                 for lane in lanes:
@@ -160,7 +174,7 @@ class Dispatcher:
         log.info(
             "dispatcher.stopped",
             released=released,
-            delivered=lanes.deliver.settled,
+            delivered=lanes.delivered,
             processed=lanes.process.settled,
             refunded=lanes.refund.settled,
         )
@@ -175,7 +189,7 @@ class Dispatcher:
                         host=socket.gethostname(),
                         pid=os.getpid(),
                         version=version("ledgate"),
-                        delivered=lanes.deliver.settled,
+                        delivered=lanes.delivered,
                         processed=lanes.process.settled + lanes.refund.settled,
                         in_flight=lanes.in_flight,
                     )

@@ -35,9 +35,7 @@ _REMEMBERED = 10_000  # unsealed values; a bound, not a policy
 
 
 class Deliver:
-    """The worker of `webhook.deliver`."""
-
-    kind: Kind = "webhook.deliver"
+    """The worker of deliveries: of first attempts, of later ones, or of endpoints that keep their order."""
 
     def __init__(
         self,
@@ -45,12 +43,14 @@ class Deliver:
         sealer: Sealer,
         sender: Sender,
         *,
+        kind: Kind,
         dispatcher: str,
         capacity: int,
         lease: float,
         default_schedule: Sequence[int],
         jitter: float,
     ) -> None:
+        self.kind = kind
         self.capacity = capacity
         self.lease = lease
         self._database = database
@@ -71,7 +71,7 @@ class Deliver:
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down."""
         async with self._database.connection() as conn:
-            counted = await deliveries.settle(conn, outcomes, dispatcher=self._dispatcher)
+            counted = await deliveries.settle(conn, outcomes, dispatcher=self._dispatcher, kind=self.kind)
         if counted < len(outcomes):
             log.warning("delivery.lease_lost", outcomes=len(outcomes) - counted)
 

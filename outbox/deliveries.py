@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from kit.db import fetch
 from outbox import SQL
-from outbox.work import Work
+from outbox.work import Kind, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,15 +208,18 @@ async def load(conn: Connection, works: Sequence[Work]) -> list[Job]:
     return [msgspec.convert(rows[n], Job) for n in range(len(works))]
 
 
-async def settle(conn: Connection, outcomes: Sequence[Outcome], *, dispatcher: str) -> int:
+async def settle(
+    conn: Connection, outcomes: Sequence[Outcome], *, dispatcher: str, kind: Kind = "webhook.deliver"
+) -> int:
     """Write outcomes down in one statement; returns how many counted, the others had lost their lease.
 
-    Each work may stand in a batch once. `conn` autocommits; the commit does not wait for the disk.
+    Each work may stand in a batch once. `conn` autocommits; the commit does not wait for the disk. `kind` is the lane
+    that settles: two lanes of one dispatcher count what they finish in rows of their own.
     """
     values = {
         "batch": msgspec.json.encode([_item(n, outcome) for n, outcome in enumerate(outcomes)]).decode(),
         "dispatcher": dispatcher,
-        "writer": f"{dispatcher}/deliver",
+        "writer": f"{dispatcher}/{kind}",
     }
     return (await conn.execute(SQL["settle_deliveries"], values)).rowcount
 

@@ -151,6 +151,23 @@ CREATE TABLE public.dispatchers (
     seen_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.endpoint_health (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    endpoint_id text NOT NULL COLLATE pg_catalog."C",
+    failures bigint NOT NULL,
+    failing_since timestamp with time zone NOT NULL,
+    last_failure_at timestamp with time zone NOT NULL,
+    last_error text NOT NULL,
+    open_until timestamp with time zone,
+    trips integer DEFAULT 0 NOT NULL,
+    probed_by text COLLATE pg_catalog."C",
+    probe_until timestamp with time zone,
+    warnings smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT endpoint_health_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT endpoint_health_probe CHECK (((probed_by IS NULL) = (probe_until IS NULL)))
+);
+
 CREATE TABLE public.endpoints (
     bucket smallint NOT NULL,
     merchant_id text NOT NULL COLLATE pg_catalog."C",
@@ -170,12 +187,17 @@ CREATE TABLE public.endpoints (
     description text,
     sealed_headers bytea,
     header_names text[] DEFAULT '{}'::text[] NOT NULL,
+    rate integer,
+    ordered boolean DEFAULT false NOT NULL,
+    disabled_at timestamp with time zone,
     CONSTRAINT endpoints_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT endpoints_description CHECK (((length(description) >= 1) AND (length(description) <= 500))),
     CONSTRAINT endpoints_disabled CHECK (((NOT enabled) OR (disabled_reason IS NULL))),
+    CONSTRAINT endpoints_disabled_at CHECK (((NOT enabled) OR (disabled_at IS NULL))),
     CONSTRAINT endpoints_event_types CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 50))),
     CONSTRAINT endpoints_headers CHECK (((cardinality(header_names) <= 10) AND ((sealed_headers IS NULL) = (cardinality(header_names) = 0)))),
     CONSTRAINT endpoints_previous_secret CHECK (((sealed_previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
+    CONSTRAINT endpoints_rate CHECK (((rate >= 1) AND (rate <= 1000))),
     CONSTRAINT endpoints_retry_schedule CHECK (((cardinality(retry_schedule) >= 1) AND (cardinality(retry_schedule) <= 20))),
     CONSTRAINT endpoints_retry_steps CHECK (((0 <= ALL (retry_schedule)) AND (604800 >= ALL (retry_schedule)))),
     CONSTRAINT endpoints_url CHECK (((length(url) >= 1) AND (length(url) <= 2048)))
@@ -277,8 +299,8 @@ CREATE TABLE public.outbox (
     response_code smallint,
     starts_over boolean DEFAULT false NOT NULL,
     CONSTRAINT outbox_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
-    CONSTRAINT outbox_delivery CHECK (((kind = 'webhook.deliver'::text) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
-    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'payment.process'::text, 'refund.process'::text]))),
+    CONSTRAINT outbox_delivery CHECK (((kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text])) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
+    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text, 'payment.process'::text, 'refund.process'::text]))),
     CONSTRAINT outbox_next_retry_at CHECK ((next_retry_at < 'infinity'::timestamp with time zone))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='20000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
@@ -362,7 +384,7 @@ CREATE VIEW public.webhook_logs WITH (security_invoker='true') AS
     outbox.next_retry_at,
     NULL::timestamp with time zone AS finished_at
    FROM public.outbox
-  WHERE (outbox.kind = 'webhook.deliver'::text)
+  WHERE (outbox.kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text]))
 UNION ALL
  SELECT deliveries.bucket,
     deliveries.merchant_id,
@@ -433,6 +455,9 @@ ALTER TABLE ONLY public.delivery_attempts_default
 ALTER TABLE ONLY public.dispatchers
     ADD CONSTRAINT dispatchers_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.endpoint_health
+    ADD CONSTRAINT endpoint_health_pkey PRIMARY KEY (bucket, merchant_id, endpoint_id);
+
 ALTER TABLE ONLY public.endpoints
     ADD CONSTRAINT endpoints_pkey PRIMARY KEY (bucket, merchant_id, id);
 
@@ -490,6 +515,10 @@ CREATE INDEX orders_by_receipt ON public.orders USING btree (bucket, merchant_id
 
 CREATE INDEX outbox_due ON public.outbox USING btree (bucket, kind, next_retry_at) WHERE (next_retry_at < 'infinity'::timestamp with time zone);
 
+CREATE INDEX outbox_lines ON public.outbox USING btree (bucket, kind, endpoint_id, next_retry_at) WHERE (endpoint_id IS NOT NULL);
+
+CREATE INDEX outbox_ordered ON public.outbox USING btree (bucket, endpoint_id, id) WHERE (kind = 'webhook.ordered'::text);
+
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
 
 CREATE INDEX refunds_by_payment ON public.refunds USING btree (bucket, merchant_id, payment_id, id);
@@ -520,6 +549,8 @@ CREATE POLICY all_tenants ON public.deliveries TO ledgate_dispatcher USING (true
 
 CREATE POLICY all_tenants ON public.delivery_attempts TO ledgate_dispatcher USING (true);
 
+CREATE POLICY all_tenants ON public.endpoint_health TO ledgate_dispatcher USING (true);
+
 CREATE POLICY all_tenants ON public.endpoints TO ledgate_dispatcher USING (true);
 
 CREATE POLICY all_tenants ON public.events TO ledgate_dispatcher USING (true);
@@ -542,6 +573,8 @@ ALTER TABLE public.deliveries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.delivery_attempts ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.endpoint_health ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.endpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
@@ -555,6 +588,8 @@ CREATE POLICY one_tenant ON public.api_keys TO ledgate_api USING ((NOT (merchant
 CREATE POLICY one_tenant ON public.deliveries TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
 CREATE POLICY one_tenant ON public.delivery_attempts TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.endpoint_health TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
 CREATE POLICY one_tenant ON public.endpoints TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 

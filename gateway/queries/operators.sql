@@ -57,7 +57,9 @@ LIMIT %(limit)s;
 -- name: operator_switch_endpoint
 -- Turn an endpoint on or off; off with the reason that its merchant sees.
 UPDATE endpoints
-SET enabled = %(enabled)s, disabled_reason = %(reason)s::text, version = version + 1, updated_at = statement_timestamp()
+SET enabled = %(enabled)s, disabled_reason = %(reason)s::text,
+    disabled_at = CASE WHEN NOT %(enabled)s THEN coalesce(disabled_at, statement_timestamp()) END,
+    version = version + 1, updated_at = statement_timestamp()
 WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND id = %(id)s
 RETURNING id;
 
@@ -189,7 +191,7 @@ CROSS JOIN LATERAL (
                    AS next_retry_at,
                NULL::timestamptz AS finished_at
         FROM outbox o
-        WHERE o.bucket = m.bucket AND o.merchant_id = m.id AND o.kind = 'webhook.deliver'
+        WHERE o.bucket = m.bucket AND o.merchant_id = m.id AND o.event_id IS NOT NULL
             --? AND NOT %(success)s
             --? AND NOT %(failed)s
             --? AND o.endpoint_id = %(endpoint_id)s

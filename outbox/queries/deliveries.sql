@@ -43,6 +43,7 @@ ended AS (
 rescheduled AS (
     UPDATE outbox o
     SET attempts = CASE WHEN o.starts_over THEN 0 ELSE i.attempt END, leased_by = NULL, starts_over = false,
+        kind = CASE o.kind WHEN 'webhook.deliver' THEN 'webhook.retry' ELSE o.kind END,
         last_attempt_at = i.started_at, response_code = i.response_code,
         next_retry_at = statement_timestamp()
             + CASE WHEN o.starts_over THEN 0 ELSE coalesce(i.delay, 0) END * interval '1 second'
@@ -79,7 +80,7 @@ recorded AS (
 ),
 disabled AS (
     UPDATE endpoints e
-    SET enabled = false, disabled_reason = i.disable, version = e.version + 1, updated_at = statement_timestamp()
+    SET enabled = false, disabled_reason = i.disable, disabled_at = statement_timestamp(), version = e.version + 1, updated_at = statement_timestamp()
     FROM (SELECT DISTINCT ON (bucket, merchant_id, endpoint_id) bucket, merchant_id, endpoint_id, disable
           FROM settled WHERE disable IS NOT NULL
           ORDER BY bucket, merchant_id, endpoint_id) i

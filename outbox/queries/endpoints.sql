@@ -36,22 +36,25 @@ SELECT {{outbox.endpoint_shown}} FROM endpoints WHERE {{outbox.endpoint_meant}};
 -- name: save_default_endpoint
 -- The merchant's one default endpoint: made, or pointed elsewhere; its secret stays unless there was none. One that is
 -- turned off keeps the reason for which it may have been off before.
-INSERT INTO endpoints (bucket, merchant_id, id, url, event_types, sealed_secret, is_default, enabled, created_at,
-                       updated_at)
+INSERT INTO endpoints (bucket, merchant_id, id, url, event_types, sealed_secret, is_default, enabled, disabled_at,
+                       created_at, updated_at)
 SELECT %(bucket)s, {{outbox.tenant}}, %(id)s, %(url)s, %(event_types)s, %(sealed_secret)s, true, %(enabled)s,
-       statement_timestamp(), statement_timestamp()
+       CASE WHEN NOT %(enabled)s THEN statement_timestamp() END, statement_timestamp(), statement_timestamp()
 ON CONFLICT (bucket, merchant_id) WHERE is_default
     DO UPDATE SET url = EXCLUDED.url, event_types = EXCLUDED.event_types, enabled = EXCLUDED.enabled,
                   disabled_reason = CASE WHEN NOT EXCLUDED.enabled THEN endpoints.disabled_reason END,
+                  disabled_at = CASE WHEN NOT EXCLUDED.enabled
+                                     THEN coalesce(endpoints.disabled_at, EXCLUDED.disabled_at) END,
                   version = endpoints.version + 1, updated_at = EXCLUDED.updated_at
 RETURNING {{outbox.endpoint_shown}};
 
 -- name: add_endpoint
 -- One more endpoint of a merchant.
 INSERT INTO endpoints (bucket, merchant_id, id, url, event_types, sealed_secret, retry_schedule, description,
-                       sealed_headers, header_names, enabled, created_at, updated_at)
+                       sealed_headers, header_names, enabled, disabled_at, created_at, updated_at)
 SELECT %(bucket)s, {{outbox.tenant}}, %(id)s, %(url)s, %(event_types)s, %(sealed_secret)s, %(retry_schedule)s,
-       %(description)s, %(sealed_headers)s, %(header_names)s, %(enabled)s, statement_timestamp(), statement_timestamp();
+       %(description)s, %(sealed_headers)s, %(header_names)s, %(enabled)s,
+       CASE WHEN NOT %(enabled)s THEN statement_timestamp() END, statement_timestamp(), statement_timestamp();
 
 -- name: change_endpoint
 -- Change what was given; what may be set to nothing says by a flag of its own whether it was given. Enabled again, an
@@ -65,6 +68,8 @@ SET url = coalesce(%(url)s, url),
     header_names = CASE WHEN %(sets_headers)s THEN %(header_names)s::text[] ELSE header_names END,
     enabled = coalesce(%(enabled)s::boolean, enabled),
     disabled_reason = CASE WHEN NOT coalesce(%(enabled)s::boolean, enabled) THEN disabled_reason END,
+    disabled_at = CASE WHEN NOT coalesce(%(enabled)s::boolean, enabled)
+                       THEN coalesce(disabled_at, statement_timestamp()) END,
     version = version + 1,
     updated_at = statement_timestamp()
 WHERE {{outbox.endpoint_meant}}

@@ -6,6 +6,7 @@
 wanted AS MATERIALIZED (
     SELECT f.bucket, f.merchant_id, f.event_id, f.type, f.subject_id, f.created_at, e.id AS endpoint_id,
            coalesce(e.retry_schedule[1], 0) AS first_delay,
+           CASE WHEN e.ordered THEN 'webhook.ordered' ELSE 'webhook.deliver' END AS kind,
            (row_number() OVER (PARTITION BY f.bucket, f.merchant_id, f.event_id ORDER BY e.id) - 1)::int AS ordinal
     FROM facts f
     JOIN endpoints e ON e.bucket = f.bucket AND e.merchant_id = f.merchant_id AND e.enabled
@@ -26,7 +27,7 @@ fanned_out AS (
            'dlv_' || substr(event_id, 5, 24)
                || substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + ordinal / 32, 1)
                || substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + ordinal %% 32, 1),
-           'webhook.deliver', event_id, type, subject_id, endpoint_id,
+           kind, event_id, type, subject_id, endpoint_id,
            statement_timestamp() + first_delay * interval '1 second', created_at
     FROM wanted
 )

@@ -28,7 +28,7 @@ WITH walk AS (
     (SELECT id, event_id, event_type AS event, subject_id, endpoint_id, 'pending' AS status, attempts, response_code,
             created_at, last_attempt_at, CASE WHEN leased_by IS NULL THEN next_retry_at END AS next_retry_at
      FROM outbox
-     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND kind = 'webhook.deliver'
+     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
          AND id > 'dlv_' AND id < 'dlv`'
          --? AND NOT %(success)s
          --? AND NOT %(failed)s

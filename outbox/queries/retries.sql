@@ -39,7 +39,10 @@ WITH delivery AS MATERIALIZED (
                    (SELECT CASE WHEN e.enabled THEN 'ok' ELSE 'endpoint_disabled' END FROM endpoints e
                     WHERE e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id),
                    'endpoint_gone')
-           END AS verdict
+           END AS verdict,
+           CASE WHEN (SELECT e.ordered FROM endpoints e
+                      WHERE e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND e.id = d.endpoint_id)
+                THEN 'webhook.ordered' ELSE 'webhook.deliver' END AS kind
     FROM webhook_logs d
     WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(id)s
 ),
@@ -52,7 +55,7 @@ unfinished AS (
 moved AS (
     INSERT INTO outbox (bucket, merchant_id, id, kind, event_id, event_type, subject_id, endpoint_id, claims,
                         next_retry_at, created_at, last_attempt_at, response_code)
-    SELECT bucket, merchant_id, id, 'webhook.deliver', event_id, event_type, subject_id, endpoint_id, claims,
+    SELECT bucket, merchant_id, id, (SELECT kind FROM delivery), event_id, event_type, subject_id, endpoint_id, claims,
            statement_timestamp(), created_at, last_attempt_at, response_code
     FROM unfinished
     RETURNING id
@@ -60,11 +63,12 @@ moved AS (
 hastened AS (
     UPDATE outbox o
     SET attempts = CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp() THEN 0 ELSE o.attempts END,
+        kind = CASE o.kind WHEN 'webhook.retry' THEN 'webhook.deliver' ELSE o.kind END,
         starts_over = o.leased_by IS NOT NULL AND o.next_retry_at > statement_timestamp(),
         next_retry_at = CASE WHEN o.leased_by IS NULL OR o.next_retry_at <= statement_timestamp()
                              THEN statement_timestamp() ELSE o.next_retry_at END,
         leased_by = CASE WHEN o.next_retry_at > statement_timestamp() THEN o.leased_by END
-    WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = %(id)s AND o.kind = 'webhook.deliver'
+    WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = %(id)s AND o.event_id IS NOT NULL
         AND EXISTS (SELECT FROM delivery WHERE verdict = 'ok')
     RETURNING id
 )
