@@ -32,6 +32,14 @@ class Job(msgspec.Struct, frozen=True):
     retry_schedule: list[int] | None
     enabled: bool
     sealed_headers: bytes | None
+    rate: int | None
+    """Most attempts a second."""
+    ordered: bool
+    """An event waits for the one before."""
+    failing: bool
+    """Nothing but failures since some time."""
+    held_for: float | None
+    """Seconds until the open circuit may be probed, 0.0 when it may be now; None when the circuit is closed."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until the next attempt; with `retry` only."""
     disable: str | None = None
     """Why the endpoint gets nothing more."""
+    unasked: bool = False
+    """The receiver was never asked, for a reason of ours: such a failure says nothing of its health."""
 
 
 class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,17 +219,29 @@ async def load(conn: Connection, works: Sequence[Work]) -> list[Job]:
 
 
 async def settle(
-    conn: Connection, outcomes: Sequence[Outcome], *, dispatcher: str, kind: Kind = "webhook.deliver"
+    conn: Connection,
+    outcomes: Sequence[Outcome],
+    *,
+    dispatcher: str,
+    kind: Kind = "webhook.deliver",
+    trip_after: int = 50,
+    open_base: float = 10.0,
+    open_max: float = 300.0,
 ) -> int:
     """Write outcomes down in one statement; returns how many counted, the others had lost their lease.
 
     Each work may stand in a batch once. `conn` autocommits; the commit does not wait for the disk. `kind` is the lane
-    that settles: two lanes of one dispatcher count what they finish in rows of their own.
+    that settles: two lanes of one dispatcher count what they finish in rows of their own. The endpoints' health is kept
+    along with it: a success ends an endpoint's trouble, failures add to it. `trip_after` of them in a row open its
+    circuit for `open_base` seconds; each probe that fails doubles them, up to `open_max`.
     """
     values = {
         "batch": msgspec.json.encode([_item(n, outcome) for n, outcome in enumerate(outcomes)]).decode(),
         "dispatcher": dispatcher,
         "writer": f"{dispatcher}/{kind}",
+        "trip_after": trip_after,
+        "open_base": open_base,
+        "open_max": open_max,
     }
     return (await conn.execute(SQL["settle_deliveries"], values)).rowcount
 
@@ -236,6 +258,7 @@ def _item(n: int, outcome: Outcome) -> dict[str, object]:
         "status": outcome.status,
         "delay": outcome.delay,
         "disable": outcome.disable,
+        "unasked": outcome.unasked,
     }
     if attempt is not None:
         item |= {

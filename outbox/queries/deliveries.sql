@@ -1,13 +1,21 @@
 -- name: load_deliveries
--- What an attempt needs: the event's bytes and the endpoint as it is now.
+-- What an attempt needs: the event's bytes and the endpoint as it is now. An open circuit holds it up until the probe;
+-- one that is under way may end any moment, so that it is asked about again within a second.
 SELECT w.n, v.body, e.url, e.sealed_secret,
        CASE WHEN e.previous_secret_expires_at > statement_timestamp() THEN e.sealed_previous_secret END
            AS sealed_previous_secret,
-       e.retry_schedule, coalesce(e.enabled, false) AS enabled, e.sealed_headers
+       e.retry_schedule, coalesce(e.enabled, false) AS enabled, e.sealed_headers, e.rate,
+       coalesce(e.ordered, false) AS ordered, h.endpoint_id IS NOT NULL AS failing,
+       CASE WHEN h.open_until > statement_timestamp()
+                THEN extract(epoch FROM h.open_until - statement_timestamp())::float8
+            WHEN h.probe_until > statement_timestamp()
+                THEN least(extract(epoch FROM h.probe_until - statement_timestamp())::float8, 1)
+            WHEN h.open_until IS NOT NULL THEN 0 END AS held_for
 FROM json_to_recordset(%(batch)s::json)
     AS w (n int, bucket smallint, merchant_id text, event_id text, endpoint_id text)
 LEFT JOIN events v ON v.bucket = w.bucket AND v.merchant_id = w.merchant_id AND v.id = w.event_id
-LEFT JOIN endpoints e ON e.bucket = w.bucket AND e.merchant_id = w.merchant_id AND e.id = w.endpoint_id;
+LEFT JOIN endpoints e ON e.bucket = w.bucket AND e.merchant_id = w.merchant_id AND e.id = w.endpoint_id
+LEFT JOIN endpoint_health h ON h.bucket = w.bucket AND h.merchant_id = w.merchant_id AND h.endpoint_id = w.endpoint_id;
 
 -- name: settle_deliveries
 -- Write down what became of attempts: an ended delivery moves from the outbox to the history, one that goes on gets
@@ -21,6 +29,7 @@ LEFT JOIN endpoints e ON e.bucket = w.bucket AND e.merchant_id = w.merchant_id A
 WITH outcome AS MATERIALIZED (
     SELECT r.n, r.bucket, r.merchant_id, r.work_id, r.claims, r.delay, r.attempt, r.started_at, r.duration_ms,
            r.request_headers, r.response_code, r.response_headers, r.response_body, r.error, r.disable, r.endpoint_id,
+           r.unasked,
            CASE WHEN r.status = 'failed' AND r.disable IS NULL AND r.started_at IS NOT NULL AND (
                     SELECT o.starts_over FROM outbox o
                     WHERE o.bucket = ANY(ARRAY[r.bucket]) AND o.merchant_id = r.merchant_id AND o.id = r.work_id
@@ -30,7 +39,8 @@ WITH outcome AS MATERIALIZED (
     FROM json_to_recordset(%(batch)s::json) AS r (
         n int, bucket smallint, merchant_id text, work_id text, claims int, status text, delay float8, attempt smallint,
         started_at timestamptz, duration_ms int, request_headers text, response_code smallint, response_headers text,
-        response_body text, error text, disable text, endpoint_id text)
+        response_body text, error text, disable text, endpoint_id text,
+        unasked boolean)
 ),
 ended AS (
     DELETE FROM outbox o
@@ -63,11 +73,11 @@ archived AS (
 ),
 settled AS (
     SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
-           response_code, response_headers, response_body, error, disable
+           response_code, response_headers, response_body, error, disable, status, unasked
     FROM ended
     UNION ALL
     SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
-           response_code, response_headers, response_body, error, disable
+           response_code, response_headers, response_body, error, disable, status, unasked
     FROM rescheduled
 ),
 recorded AS (
@@ -78,13 +88,16 @@ recorded AS (
     FROM settled
     WHERE started_at IS NOT NULL
 ),
+{{outbox.keep_health}},
 disabled AS (
     UPDATE endpoints e
-    SET enabled = false, disabled_reason = i.disable, disabled_at = statement_timestamp(), version = e.version + 1, updated_at = statement_timestamp()
+    SET enabled = false, disabled_reason = i.disable, disabled_at = statement_timestamp(),
+        version = e.version + 1, updated_at = statement_timestamp()
     FROM (SELECT DISTINCT ON (bucket, merchant_id, endpoint_id) bucket, merchant_id, endpoint_id, disable
           FROM settled WHERE disable IS NOT NULL
           ORDER BY bucket, merchant_id, endpoint_id) i
     WHERE e.bucket = i.bucket AND e.merchant_id = i.merchant_id AND e.id = i.endpoint_id AND e.enabled
+        AND (SELECT count(*) FROM failing) IS NOT NULL  -- health before endpoints, as whoever changes them locks them
 ),
 finished AS (
     SELECT status = 'failed' AS failed FROM ended

@@ -250,7 +250,8 @@ async def test_statistics_of_an_empty_queue_do_not_mislead_a_claim_or_a_settle(
         {"n": n, "bucket": 5, "merchant_id": "mer_x", "work_id": f"dlv_{n}", "id": f"dlv_{n}", "claims": 0, "delay": 0}
         for n in range(200)
     ]
-    given = {"batch": msgspec.json.encode(batch).decode(), "dispatcher": "d", "writer": "d"}
+    given: dict[str, Any] = {"batch": msgspec.json.encode(batch).decode(), "dispatcher": "d", "writer": "d"}
+    given |= {"trip_after": 50, "open_base": 10.0, "open_max": 300.0}
     planned = psycopg.connect(config.database_url, autocommit=True, options=PLANS)
     with planned:
         for name, bound in (("claim_due", values), ("settle_deliveries", given), ("release", given)):
