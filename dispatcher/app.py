@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import psycopg
 import structlog
 
-from dispatcher import buckets, schedule
+from dispatcher import buckets
+from dispatcher.claims import FairWalk, Heads, Walk
 from dispatcher.deliver import Deliver
+from dispatcher.fairness import Fairness
 from dispatcher.lane import Lane, Settled
 from dispatcher.process import Process
 from dispatcher.refund import Refund
@@ -31,6 +33,7 @@ from schema import partitions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dispatcher.claims import Claims
     from dispatcher.lane import Worker
     from gateway.config import Config
     from gateway.processors import Processor
@@ -42,6 +45,7 @@ O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
+_RETRY_POLL = 0.5  # seconds
 _RETRY_SHARE = _ORDERED_SHARE = 4  # one in so many of the deliveries in flight
 
 
@@ -88,7 +92,8 @@ class Dispatcher:
         """Work until `stop`, through every outage of the database; then drain."""
         config = self._config
         sealer = make_sealer(config)
-        sender = Sender(connections=config.max_deliveries)
+        # Every lane's room in one pool: an attempt must never wait for a connection within its own time.
+        sender = Sender(connections=2 * config.max_deliveries)
         async with Database(
             config.database_url,
             name="ledgate-dispatcher",
@@ -97,21 +102,25 @@ class Dispatcher:
             wait=5.0,
             role="ledgate_dispatcher",
         ) as database:
-            test = config.webhook_retry_intervals_test
+            fairness = Fairness(ceiling=config.endpoint_in_flight, per_merchant=max(1, config.max_deliveries // 2))
 
             def delivering(kind: Kind, share: int) -> Lane[Any]:
                 worker = Deliver(
                     database,
                     sealer,
                     sender,
+                    fairness,
+                    config,
                     kind=kind,
                     dispatcher=self.id,
                     capacity=max(1, config.max_deliveries // share),
-                    lease=config.delivery_lease,
-                    default_schedule=schedule.TEST if test else schedule.DEFAULT,
-                    jitter=0.0 if test else schedule.JITTER,
                 )
-                return self._lane(worker, database)
+                leased: dict[str, Any] = {"dispatcher": self.id, "lease": worker.lease}
+                if kind == "webhook.ordered":
+                    return self._lane(worker, database, Heads(kind, **leased))
+                # Retries come at times that were set before: nobody rings for them, and half a second is soon enough.
+                poll_max = max(_RETRY_POLL, config.poll_max) if kind == "webhook.retry" else None
+                return self._lane(worker, database, FairWalk(kind, fairness, **leased), poll_max=poll_max)
 
             deliver = delivering("webhook.deliver", 1)
             retry = delivering("webhook.retry", _RETRY_SHARE)
@@ -121,7 +130,7 @@ class Dispatcher:
                 "dispatcher": self.id,
                 "capacity": config.max_processing,
                 "lease": config.processing_lease,
-                "told": deliver.wake,
+                "told": lambda: (deliver.wake(), ordered.wake()),
             }
             process = self._lane(Process(database, sealer, processor, **asking), database)
             refund = self._lane(Refund(database, processor, **asking), database)
@@ -134,7 +143,7 @@ class Dispatcher:
             log.info("dispatcher.started", dispatcher=self.id)
             helpers = [
                 asyncio.create_task(listen(config.database_url, wake)),
-                asyncio.create_task(self._beat(database, lanes)),
+                asyncio.create_task(self._beat(database, lanes, fairness)),
                 asyncio.create_task(self._housekeeping(database)),
                 *(lane.settle() for lane in lanes),
             ]
@@ -149,15 +158,18 @@ class Dispatcher:
             if not task.cancelled():
                 task.result()  # raises what a defect ended it with
 
-    def _lane(self, worker: Worker[O], database: Database) -> Lane[O]:
+    def _lane(
+        self, worker: Worker[O], database: Database, claims: Claims | None = None, *, poll_max: float | None = None
+    ) -> Lane[O]:
         config = self._config
         return Lane(
             worker,
+            claims or Walk(worker.kind, dispatcher=self.id, lease=worker.lease),
             database,
             dispatcher=self.id,
             claim_size=config.claim_size,
             poll_min=config.poll_min,
-            poll_max=config.poll_max,
+            poll_max=poll_max or config.poll_max,
         )
 
     async def _drain(self, lanes: _Lanes, database: Database) -> None:
@@ -179,7 +191,7 @@ class Dispatcher:
             refunded=lanes.refund.settled,
         )
 
-    async def _beat(self, database: Database, lanes: _Lanes) -> None:
+    async def _beat(self, database: Database, lanes: _Lanes, fairness: Fairness) -> None:
         while True:
             with contextlib.suppress(*AWAY):
                 async with database.connection() as conn:
@@ -194,8 +206,9 @@ class Dispatcher:
                         in_flight=lanes.in_flight,
                     )
                 favourites = buckets.favourites(self.id, alive)
+                fairness.dispatchers = len({self.id, *alive})
                 for lane in lanes:
-                    lane.favourites = favourites
+                    lane.claims.favourites = favourites
             await asyncio.sleep(_BEAT)
 
     async def _housekeeping(self, database: Database) -> None:

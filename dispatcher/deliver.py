@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -14,13 +14,15 @@ from dispatcher import schedule
 from dispatcher.sender import Answered, Sender, Unreachable
 from kit import signing
 from kit.seal import SealError
-from outbox import deliveries, endpoints
+from outbox import deliveries, endpoints, health
 from outbox.deliveries import Attempt, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from kit.db import Database
+    from dispatcher.fairness import Fairness
+    from gateway.config import Config
+    from kit.db import Connection, Database
     from kit.seal import Sealer
     from outbox.deliveries import Job
     from outbox.work import Kind, Work
@@ -32,6 +34,7 @@ REDACTED = "[redacted]"
 
 _GONE = 410
 _REMEMBERED = 10_000  # unsealed values; a bound, not a policy
+_PROBED = 1.0  # seconds until work looks again whether a circuit's probe came back
 
 
 class Deliver:
@@ -42,40 +45,103 @@ class Deliver:
         database: Database,
         sealer: Sealer,
         sender: Sender,
+        fairness: Fairness,
+        config: Config,
         *,
         kind: Kind,
         dispatcher: str,
         capacity: int,
-        lease: float,
-        default_schedule: Sequence[int],
-        jitter: float,
     ) -> None:
+        """Set up.
+
+        Args:
+            database: for reading and settling.
+            sealer: opens secrets and headers.
+            sender: is shared by all lanes of deliveries, as is
+            fairness: who may start how much.
+            config: leases, schedules and circuits.
+            kind: the lane.
+            dispatcher: whose leases these are.
+            capacity: attempts in flight at once.
+        """
         self.kind = kind
         self.capacity = capacity
-        self.lease = lease
+        self.lease = config.delivery_lease
         self._database = database
         self._sealer = sealer
         self._sender = sender
+        self._fairness = fairness
         self._dispatcher = dispatcher
-        self._schedule = default_schedule
-        self._jitter = jitter
+        self._schedule = schedule.TEST if config.webhook_retry_intervals_test else schedule.DEFAULT
+        self._jitter = 0.0 if config.webhook_retry_intervals_test else schedule.JITTER
+        self._circuit: dict[str, Any] = {
+            "trip_after": config.circuit_failures,
+            "open_base": config.circuit_seconds,
+            "open_max": config.circuit_longest,
+        }
         self._secrets: dict[bytes, str] = {}
         self._headers: dict[bytes, dict[str, str]] = {}
 
-    async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, Outcome]]]:
-        """Read bodies and endpoints of a batch."""
-        async with self._database.connection() as conn:
-            jobs = await deliveries.load(conn, works)
-        return [(work, self._deliver(work, job)) for work, job in zip(works, jobs, strict=True)]
+    async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, Outcome] | float]]:
+        """Admit what may begin, and read its bodies and endpoints; the rest comes again when there may be room."""
+        begun: list[tuple[Work, Coroutine[None, None, Outcome] | float]] = []
+        admitted: list[Work] = []
+        for work in works:
+            if (delay := self._fairness.admit(work, roll=random.random())) is None:  # noqa: S311 - spreads
+                admitted.append(work)
+            else:
+                begun.append((work, delay))
+        try:
+            if admitted:
+                async with self._database.connection() as conn:
+                    jobs = await deliveries.load(conn, admitted)
+                    begun += await self._begin(conn, admitted, jobs)
+        except BaseException:
+            for work in admitted:
+                self._fairness.leave(work)
+            raise
+        return begun
+
+    async def _begin(
+        self, conn: Connection, works: Sequence[Work], jobs: Sequence[Job]
+    ) -> list[tuple[Work, Coroutine[None, None, Outcome] | float]]:
+        """Ask each endpoint's circuit and rate, which are known only once they were read."""
+        probes = [work for work, job in zip(works, jobs, strict=True) if job.held_for is not None and job.held_for <= 0]
+        probing = (
+            await health.begin_probes(conn, probes, dispatcher=self._dispatcher, lease=self.lease) if probes else ()
+        )
+        begun: list[tuple[Work, Coroutine[None, None, Outcome] | float]] = []
+        for work, job in zip(works, jobs, strict=True):
+            delay: float | None = None
+            if job.held_for is not None and work.id not in probing:
+                delay = job.held_for if job.held_for > 0 else _PROBED
+                self._fairness.hold(work, delay)
+                delay *= 1 + 0.1 * random.random()  # noqa: S311 - spreads
+            else:
+                delay = self._fairness.spend(work, job.rate)
+            if delay is None:
+                begun.append((work, self._deliver(work, job)))
+            else:
+                self._fairness.leave(work)
+                begun.append((work, delay))
+        return begun
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down."""
         async with self._database.connection() as conn:
-            counted = await deliveries.settle(conn, outcomes, dispatcher=self._dispatcher, kind=self.kind)
+            counted = await deliveries.settle(
+                conn, outcomes, dispatcher=self._dispatcher, kind=self.kind, **self._circuit
+            )
         if counted < len(outcomes):
             log.warning("delivery.lease_lost", outcomes=len(outcomes) - counted)
 
     async def _deliver(self, work: Work, job: Job) -> Outcome:
+        try:
+            return await self._attempt(work, job)
+        finally:
+            self._fairness.leave(work)
+
+    async def _attempt(self, work: Work, job: Job) -> Outcome:
         if not job.enabled or job.url is None or job.body is None:
             log.info("delivery.dropped", delivery=work.id, type=work.event_type, reason="endpoint disabled or gone")
             return Outcome(work=work, status="failed")
@@ -100,6 +166,8 @@ class Deliver:
         }
         # Ours come last: an endpoint cannot be made to replace them, whatever its row says.
         answer = await self._sender.send(job.url, body, custom | headers)
+        success = isinstance(answer, Answered) and 200 <= answer.status < 300  # noqa: PLR2004
+        self._fairness.hear(work, success=success, took=answer.duration)
         return self._decide(work, job, answer, started_at, dict.fromkeys(custom, REDACTED) | headers)
 
     def _decide(

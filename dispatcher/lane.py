@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
-from dispatcher import buckets
 from dispatcher.settler import Settler
 from kit import tasks
 from kit.db import AWAY
@@ -18,17 +15,14 @@ from outbox import work as outbox_work
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
-    from datetime import datetime
 
+    from dispatcher.claims import Claims
     from kit.db import Connection, Database
     from outbox.work import Kind, Work
 
 log = structlog.get_logger()
 
-_SWEEP = 2.0  # seconds between looks at every bucket from the beginning of time
-_HELP = 0.25  # seconds between looks at others' buckets when one's own have nothing
 _LAST_WORDS = 5.0  # seconds for writing down what ended before a stop
-_LATE = timedelta(seconds=2)  # a commit may come this much later than the due time that it wrote
 
 
 class Settled(Protocol):
@@ -50,8 +44,10 @@ class Worker(Protocol[O]):
     lease: float
     capacity: int
 
-    async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, O]]]:
+    async def prepare(self, works: Sequence[Work]) -> Sequence[tuple[Work, Coroutine[None, None, O] | float]]:
         """Read what claimed works need, in one go; returns a coroutine for each work that ends with an outcome.
+
+        Work that cannot begin now comes with the seconds after which it is due again.
 
         May raise what `AWAY` names: the works are then given back as soon as the database can be asked to.
         """
@@ -68,6 +64,7 @@ class Lane(Generic[O]):
     def __init__(
         self,
         worker: Worker[O],
+        claims: Claims,
         database: Database,
         *,
         dispatcher: str,
@@ -77,16 +74,14 @@ class Lane(Generic[O]):
     ) -> None:
         self.in_flight: dict[tuple[str, int], Work] = {}
         self.settled = 0
-        self.favourites = list(range(buckets.COUNT))
+        self.claims = claims
         self._worker = worker
         self._database = database
         self._dispatcher = dispatcher
         self._claim_size = claim_size
         self._poll_min, self._poll_max = poll_min, poll_max
         self._settler: Settler[O] = Settler(worker.settle, done=self._finish, limit=claim_size)
-        self._floors: dict[int, datetime] = {}
-        self._swept = self._helped = 0.0
-        self._unprepared: list[Work] = []
+        self._put_back: list[tuple[Work, float]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -116,35 +111,34 @@ class Lane(Generic[O]):
             return 0
         async with self._database.connection() as conn:
             await self._give_back(conn)
-            works = await outbox_work.claim(
-                conn,
-                self._worker.kind,
-                self._look_at(),
-                limit=limit,
-                lease=self._worker.lease,
-                dispatcher=self._dispatcher,
-            )
+            works = await self.claims.claim(conn, limit=limit)
         if not works:
             return 0
         for work in works:
             self.in_flight[work.id, work.claims] = work
-            floor = self._floors.get(work.bucket)
-            if floor is None or work.due_at - _LATE > floor:
-                self._floors[work.bucket] = work.due_at - _LATE
         try:
-            coroutines = await self._worker.prepare(works)
+            prepared = await self._worker.prepare(works)
         except AWAY:
             self._forget(works)
-            self._unprepared += works
+            self._put_back += [(work, 0.0) for work in works]
             raise
         except Exception:
             self._forget(works)
             log.exception("work.not_prepared", kind=self._worker.kind, works=len(works))
             return len(works)
-        for work, coroutine in coroutines:
-            task = asyncio.create_task(self._do(work, coroutine))
+        for work, begun in prepared:
+            if isinstance(begun, float):
+                self._put_back.append((work, begun))
+                continue
+            task = asyncio.create_task(self._do(work, begun))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if self._put_back:
+            overflow = [work for work, _ in self._put_back]
+            self._forget(overflow)
+            self.claims.overflowed(overflow)
+            async with self._database.connection() as conn:
+                await self._give_back(conn)
         return len(works)
 
     def settle(self) -> asyncio.Task[None]:
@@ -165,32 +159,22 @@ class Lane(Generic[O]):
         self._settler.close()
         await asyncio.wait([self._settling], timeout=_LAST_WORDS)  # bounded: the database may be away
         self._settling.cancel()
-        self._unprepared += self.in_flight.values()
-        given_back = len(self._unprepared)
+        self._put_back += [(work, 0.0) for work in self.in_flight.values()]
+        given_back = len(self._put_back)
         if given_back:
             async with self._database.connection() as conn:
                 await self._give_back(conn)
         return given_back
 
     async def _give_back(self, conn: Connection) -> None:
-        """End the leases of what was claimed and cannot be done here, rather than let others wait for their end."""
-        if self._unprepared:
-            await outbox_work.release(conn, [(work, 0.0) for work in self._unprepared], dispatcher=self._dispatcher)
-            self._unprepared.clear()
-
-    def _look_at(self) -> dict[int, datetime]:
-        """Buckets and floors of the next claim: favourites, the others too when idle, all from zero now and then."""
-        now = time.monotonic()
-        if now - self._swept >= _SWEEP:
-            self._swept = self._helped = now
-            order = random.sample(range(buckets.COUNT), buckets.COUNT)  # a full batch must not always favour bucket 0
-            return dict.fromkeys(order, outbox_work.BEGINNING)
-        chosen = random.sample(self.favourites, len(self.favourites))
-        if now - self._helped >= _HELP:
-            self._helped = now
-            others = set(range(buckets.COUNT)).difference(chosen)
-            chosen += random.sample(sorted(others), len(others))
-        return {bucket: self._floors.get(bucket, outbox_work.BEGINNING) for bucket in chosen}
+        """End the leases of what was claimed and cannot be done here now, rather than let it wait for their end."""
+        batch, self._put_back = self._put_back, []
+        try:
+            if batch:
+                await outbox_work.release(conn, batch, dispatcher=self._dispatcher)
+        except BaseException:
+            self._put_back += batch
+            raise
 
     def _room(self) -> int:
         return self._worker.capacity - len(self.in_flight)
@@ -213,10 +197,10 @@ class Lane(Generic[O]):
             log.exception("work.crashed", work=work.id)
 
     def _finish(self, outcomes: Sequence[O]) -> None:
-        full = self._room() <= 0
+        waited_for = self._room() <= 0 or self.claims.crowded
         self._forget([outcome.work for outcome in outcomes])
         self.settled += len(outcomes)
-        if full:
+        if waited_for:
             self._wake.set()
 
     def _forget(self, works: Sequence[Work]) -> None:

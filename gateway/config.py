@@ -58,6 +58,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Work rows that a dispatcher claims with one statement."""
     max_deliveries: Annotated[int, Meta(ge=1, le=5000)] = 400
     """Webhooks that a dispatcher has in flight at once."""
+    endpoint_in_flight: Annotated[int, Meta(ge=1, le=5000)] = 100
+    """Webhooks that a dispatcher has in flight for one endpoint at most; it begins with 8 and earns more."""
+    circuit_failures: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    """Failures in a row after which an endpoint's circuit opens."""
+    circuit_seconds: Seconds = 10.0
+    """Seconds for which it opens first; each probe that fails doubles them, up to `circuit_longest`."""
+    circuit_longest: Seconds = 300.0
     max_processing: Annotated[int, Meta(ge=1, le=20_000)] = 2000
     """Payments that a dispatcher has at the processor at once."""
     delivery_lease: Annotated[float, Meta(ge=1, le=3600)] = 30.0

@@ -72,6 +72,61 @@ async def claim(
         return msgspec.convert(await cursor.fetchall(), list[Work])
 
 
+class Line(msgspec.Struct, frozen=True):
+    """What may be claimed of one endpoint's line: so many, from that due time on (None: from the beginning)."""
+
+    room: int
+    floor: datetime | None = None
+
+
+async def claim_lines(
+    conn: Connection,
+    kind: Kind,
+    turns: Mapping[int, str],
+    lines: Mapping[str, Line],
+    *,
+    room: int,
+    limit: int,
+    lease: float,
+    dispatcher: str,
+) -> list[Work]:
+    """Lease up to `limit` due deliveries from endpoint to endpoint, of each as many as it may start.
+
+    Args:
+        conn: autocommits.
+        kind: a kind of deliveries.
+        turns: the buckets to look at, each with the endpoint after which to begin.
+        lines: what is known of endpoints, by id.
+        room: what an endpoint that is not known may start.
+        limit: in all.
+        lease: seconds.
+        dispatcher: whose leases these are.
+    """
+    values = {
+        "buckets": list(turns),
+        "turns": list(turns.values()),
+        "kind": kind,
+        "lines": msgspec.json.encode(lines).decode(),
+        "room": room,
+        "limit": limit,
+        "lease": lease,
+        "dispatcher": dispatcher,
+    }
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["claim_lines"], values)
+        return msgspec.convert(await cursor.fetchall(), list[Work])
+
+
+async def claim_heads(
+    conn: Connection, buckets: Sequence[int], *, limit: int, lease: float, dispatcher: str
+) -> list[Work]:
+    """Lease of each line that keeps its order the oldest delivery, where that is due; of up to `limit` lines."""
+    values = {"buckets": list(buckets), "limit": limit, "lease": lease, "dispatcher": dispatcher}
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["claim_heads"], values)
+        return msgspec.convert(await cursor.fetchall(), list[Work])
+
+
 async def release(conn: Connection, works: Iterable[tuple[Work, float]], *, dispatcher: str) -> int:
     """End leases now; each work is due again after its delay in seconds. Returns how many still were ours."""
     batch = [

@@ -1,3 +1,13 @@
+-- fragment: lease_due
+-- Lease the rows of a CTE `due (bucket, merchant_id, id, due_at)`.
+UPDATE outbox o
+SET claims = o.claims + 1, leased_by = %(dispatcher)s,
+    next_retry_at = statement_timestamp() + %(lease)s::float8 * interval '1 second'
+FROM due d
+WHERE o.bucket = ANY(ARRAY[d.bucket]) AND o.merchant_id = d.merchant_id AND o.id = d.id
+RETURNING o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.endpoint_id, o.attempts, o.claims, o.created_at,
+          d.due_at, set_config('synchronous_commit', 'off', true)
+
 -- name: claim_due
 -- Lease what is due, oldest first in each bucket; SKIP LOCKED lets dispatchers share a bucket.
 -- `floors` bound the walk from below: a due row older than its bucket's floor waits for the next full sweep, so that
@@ -22,13 +32,86 @@ WITH due AS MATERIALIZED (
     ) w
     LIMIT %(limit)s
 )
-UPDATE outbox o
-SET claims = o.claims + 1, leased_by = %(dispatcher)s,
-    next_retry_at = statement_timestamp() + %(lease)s::float8 * interval '1 second'
-FROM due d
-WHERE o.bucket = ANY(ARRAY[d.bucket]) AND o.merchant_id = d.merchant_id AND o.id = d.id
-RETURNING o.bucket, o.merchant_id, o.id, o.event_id, o.event_type, o.endpoint_id, o.attempts, o.claims, o.created_at,
-          d.due_at, set_config('synchronous_commit', 'off', true);
+{{outbox.lease_due}};
+
+-- name: claim_lines
+-- Lease what is due in buckets where somebody's backlog stands: not in the order of due times, in which that backlog
+-- comes first, but from endpoint to endpoint, of each as many as it may start now. The walk over the endpoints is a
+-- loose one, a look into the index for each endpoint with open work, 1,000 of them at most; it begins after the one that
+-- was served last, so that a full claim favours nobody.
+WITH RECURSIVE line AS (
+    SELECT b.bucket, (SELECT o.endpoint_id FROM outbox o
+                      WHERE o.bucket = b.bucket AND o.kind = %(kind)s AND o.endpoint_id > b.turn
+                      ORDER BY o.endpoint_id LIMIT 1) AS endpoint_id
+    FROM unnest(%(buckets)s::smallint[], %(turns)s::text[]) AS b (bucket, turn)
+    UNION ALL
+    SELECT l.bucket, (SELECT o.endpoint_id FROM outbox o
+                      WHERE o.bucket = l.bucket AND o.kind = %(kind)s AND o.endpoint_id > l.endpoint_id
+                      ORDER BY o.endpoint_id LIMIT 1)
+    FROM line l
+    WHERE l.endpoint_id IS NOT NULL
+),
+share AS (
+    SELECT l.bucket, l.endpoint_id, coalesce((k.known ->> 'room')::int, %(room)s) AS room,
+           coalesce((k.known ->> 'floor')::timestamptz, 'epoch') AS floor
+    FROM line l
+    CROSS JOIN LATERAL (SELECT %(lines)s::jsonb -> l.endpoint_id AS known) k
+    WHERE l.endpoint_id IS NOT NULL
+    LIMIT 1000
+),
+due AS MATERIALIZED (
+    SELECT w.*
+    FROM share s
+    CROSS JOIN LATERAL (
+        SELECT o.bucket, o.merchant_id, o.id, o.next_retry_at AS due_at
+        FROM outbox o
+        WHERE o.bucket = s.bucket AND o.kind = %(kind)s AND o.endpoint_id = s.endpoint_id
+            AND o.next_retry_at >= s.floor AND o.next_retry_at <= statement_timestamp()
+        ORDER BY o.next_retry_at
+        LIMIT s.room
+        FOR UPDATE SKIP LOCKED
+    ) w
+    LIMIT %(limit)s
+)
+{{outbox.lease_due}};
+
+-- name: claim_heads
+-- Lease the heads of the lines that keep their order: of each endpoint its oldest open delivery, if that is due. One
+-- that waits for its next attempt, or is under way, holds up its own line and no other. The head is chosen before it is
+-- locked: a locked one must not be skipped in favour of the next.
+WITH RECURSIVE line AS (
+    SELECT b.bucket, (SELECT o.endpoint_id FROM outbox o
+                      WHERE o.bucket = b.bucket AND o.kind = 'webhook.ordered' AND o.endpoint_id > ''
+                      ORDER BY o.endpoint_id, o.id LIMIT 1) AS endpoint_id
+    FROM unnest(%(buckets)s::smallint[]) AS b (bucket)
+    UNION ALL
+    SELECT l.bucket, (SELECT o.endpoint_id FROM outbox o
+                      WHERE o.bucket = l.bucket AND o.kind = 'webhook.ordered' AND o.endpoint_id > l.endpoint_id
+                      ORDER BY o.endpoint_id, o.id LIMIT 1)
+    FROM line l
+    WHERE l.endpoint_id IS NOT NULL
+),
+head AS MATERIALIZED (
+    SELECT h.*
+    FROM line l
+    CROSS JOIN LATERAL (
+        SELECT o.bucket, o.merchant_id, o.id, o.next_retry_at
+        FROM outbox o
+        WHERE o.bucket = l.bucket AND o.kind = 'webhook.ordered' AND o.endpoint_id = l.endpoint_id
+        ORDER BY o.id
+        LIMIT 1
+    ) h
+    WHERE h.next_retry_at <= statement_timestamp()
+    LIMIT %(limit)s
+),
+due AS MATERIALIZED (
+    SELECT o.bucket, o.merchant_id, o.id, o.next_retry_at AS due_at
+    FROM head h
+    JOIN outbox o ON o.bucket = ANY(ARRAY[h.bucket]) AND o.merchant_id = h.merchant_id AND o.id = h.id
+    WHERE o.next_retry_at <= statement_timestamp()
+    FOR UPDATE OF o SKIP LOCKED
+)
+{{outbox.lease_due}};
 
 -- name: release
 -- Give work back at once: what a stopping dispatcher could not begin or end, or what must wait for another.
