@@ -125,12 +125,17 @@ class Dispatcher:
             deliver = delivering("webhook.deliver", 1)
             retry = delivering("webhook.retry", _RETRY_SHARE)
             ordered = delivering("webhook.ordered", _ORDERED_SHARE)
+
+            def told() -> None:
+                deliver.wake()
+                ordered.wake()
+
             processor = self._make_processor(database)
             asking: dict[str, Any] = {
                 "dispatcher": self.id,
                 "capacity": config.max_processing,
                 "lease": config.processing_lease,
-                "told": lambda: (deliver.wake(), ordered.wake()),
+                "told": told,
             }
             process = self._lane(Process(database, sealer, processor, **asking), database)
             refund = self._lane(Refund(database, processor, **asking), database)
