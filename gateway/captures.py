@@ -55,7 +55,9 @@ async def capture(
         payment = payments.from_row(row, merchant)
         amount = payment.amount if request.amount is None else request.amount
         _check(payment, amount)
-        head, tail = _cut(msgspec.structs.replace(payment, captured=True, amount_captured=amount, updated_at=now))
+        head, middle, tail = _cut(
+            msgspec.structs.replace(payment, captured=True, amount_captured=amount, updated_at=now)
+        )
         item = merchant.scope | {
             "id": payment_id,
             "amount": amount,
@@ -63,6 +65,7 @@ async def capture(
             "idempotency_key": key,
             "request_hash": request_hash,
             "head": head,
+            "middle": middle,
             "tail": tail,
             "event_id": ids.new("evt", spare=True),
             "event_time": int(now.timestamp()),
@@ -92,11 +95,13 @@ def _check(payment: Payment, amount: int) -> None:
         raise BadRequestError(description, field="amount", reason="amount_below_refunded")
 
 
-def _cut(payment: Payment) -> tuple[str, str]:
-    """The payment's JSON before and after the sum of its refunds, which SQL puts in.
+def _cut(payment: Payment) -> tuple[str, str, str]:
+    """The payment's JSON without the sum of its refunds and its version: three parts that SQL joins with them.
 
-    A quote within a string is escaped, so the first match is the field.
+    A quote within a string is escaped, so the first `"amount_refunded":` is the field. Notes may have a key `version`,
+    but nothing of the merchant's stands after them, so the last one is the field.
     """
-    text = msgspec.json.encode(msgspec.structs.replace(payment, amount_refunded=0)).decode()
-    head, mark, tail = text.partition('"amount_refunded":')
-    return head + mark, tail.removeprefix("0")
+    text = msgspec.json.encode(msgspec.structs.replace(payment, amount_refunded=0, version=0)).decode()
+    head, refunded, rest = text.partition('"amount_refunded":')
+    middle, version, tail = rest.rpartition('"version":')
+    return head + refunded, middle.removeprefix("0") + version, tail.removeprefix("0")

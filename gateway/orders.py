@@ -54,6 +54,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     status: OrderStatus
     attempts: int
     """Payments that came to an end, successful or failed."""
+    version: int
+    """Counts the order's changes, from 1: what has a higher one is newer."""
     created_at: datetime
 
 
@@ -102,6 +104,7 @@ async def create(
         reusable=request.reusable,
         status="created",
         attempts=0,
+        version=1,
         created_at=now,
     )
     understood, request_hash = idempotency.fingerprint(sealer, "/orders", request)

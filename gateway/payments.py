@@ -93,6 +93,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     amount_captured: int = 0
     amount_refunded: int
     notes: dict[str, str]
+    version: int
+    """Counts the payment's changes, from 1: what has a higher one is newer."""
     created_at: datetime
     updated_at: datetime | None = None
 
@@ -157,6 +159,7 @@ def draft(merchant: Merchant, request: CreatePayment, *, key: str | None, sealer
         captured=False,
         amount_refunded=0,
         notes=notes.in_javascript_order(request.notes or {}),
+        version=1,
         created_at=now,
     )
     head, middle, tail = _cut(payment)

@@ -70,7 +70,7 @@ class Result(msgspec.Struct, frozen=True):
 
     work: Work
     payment: Payment | None
-    """As it was before; None for work that had nothing to do."""
+    """As it was before; nothing but its settling changes a pending one. None for work that had nothing to do."""
     order: Order | None
     outcome: Outcome
 
@@ -118,6 +118,7 @@ def _step(work: Work, row: dict[str, Any] | None, sealer: Sealer) -> Step:
         captured=False,
         amount_refunded=0,
         notes=msgspec.json.decode(row["notes"]),
+        version=row["version"],
         created_at=row["created_at"],
     )
     if not row["may_charge"]:
@@ -153,6 +154,7 @@ def _paid_order(row: dict[str, Any]) -> Order:
         reusable=False,
         status="paid",
         attempts=row["order_attempts"] + 1,
+        version=row["order_version"] + 1,
         created_at=row["order_created_at"],
     )
 
@@ -169,6 +171,7 @@ def _item(n: int, result: Result, now: datetime) -> dict[str, object]:
             status=status,
             error_code=outcome.code if isinstance(outcome, Declined) else None,
             error_description=outcome.description if isinstance(outcome, Declined) else None,
+            version=result.payment.version + 1,
             updated_at=now,
         )
         facts.append(fact(f"payment.{status}", "payment", ended, now))

@@ -96,6 +96,7 @@ def _item(n: int, result: Result, now: datetime) -> dict[str, object]:
             status=status,
             error_code=declined.code if declined else None,
             error_description=declined.description if declined else None,
+            version=result.refund.version + 1,
             processed_at=now,
         )
         facts.append(fact(f"refund.{status}", "refund", ended, now))

@@ -60,6 +60,8 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_code: str | None = None
     """Why it failed, for programs; only then."""
     error_description: str | None = None
+    version: int
+    """Counts the refund's changes, from 1: what has a higher one is newer."""
     created_at: datetime
     processed_at: datetime | None = None
     """When the processor had answered, with success or failure; not there while pending."""
@@ -81,7 +83,13 @@ async def create(
     now = datetime.now(UTC)
     understood, request_hash = idempotency.fingerprint(sealer, f"/payments/{payment_id}/refunds", request)
     refund = Refund(
-        id=ids.new("rfnd"), payment_id=payment_id, amount=0, reason=request.reason, status="pending", created_at=now
+        id=ids.new("rfnd"),
+        payment_id=payment_id,
+        amount=0,
+        reason=request.reason,
+        status="pending",
+        version=1,
+        created_at=now,
     )
     head, mark, tail = msgspec.json.encode(refund).decode().partition('"amount":')
     item = merchant.scope | {

@@ -107,6 +107,7 @@ def _payment(status: Any, now: datetime, *, captured: bool) -> Payment:
         amount_refunded=0,
         notes={},
         created_at=now,
+        version=1 if status == "pending" else 3 if captured else 2,
         updated_at=None if status == "pending" else now,
     )
 
@@ -122,6 +123,7 @@ def _refund(status: Any, now: datetime) -> Refund:
         error_code="refund_declined" if failed else None,
         error_description="The refund was declined" if failed else None,
         created_at=now,
+        version=1 if status == "pending" else 2,
         processed_at=None if status == "pending" else now,
     )
 
@@ -138,5 +140,6 @@ def _order(now: datetime) -> Order:
         reusable=False,
         status="paid",
         attempts=1,
+        version=2,
         created_at=now,
     )

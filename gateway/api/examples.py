@@ -28,6 +28,7 @@ _ORDER = {
     "reusable": False,
     "status": "created",
     "attempts": 0,
+    "version": 1,
     "created_at": "2026-01-15T10:31:00.123456Z",
 }
 _PAYMENT = {
@@ -42,6 +43,7 @@ _PAYMENT = {
     "captured": False,
     "amount_refunded": 0,
     "notes": {},
+    "version": 1,
     "created_at": "2026-01-15T10:31:00.123456Z",
 }
 _CARD = {"number": "4111111111111111", "expiry_month": 12, "expiry_year": 2040, "cvv": "123", "name": "A Payer"}
@@ -52,6 +54,7 @@ _REFUND = {
     "amount": 25000,
     "reason": "Customer request",
     "status": "pending",
+    "version": 1,
     "created_at": "2026-01-15T10:32:00.123456Z",
 }
 
@@ -84,7 +87,13 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         200,
         {"all": {}, "part": {"amount": 40000}},
         _PAYMENT
-        | {"status": "success", "captured": True, "amount_captured": 50000, "updated_at": "2026-01-15T10:31:30.5Z"},
+        | {
+            "status": "success",
+            "captured": True,
+            "amount_captured": 50000,
+            "version": 3,
+            "updated_at": "2026-01-15T10:31:30.5Z",
+        },
     ),
     ("post", "/api/v1/payments/{payment_id}/refunds"): Example(
         201, {"part": {"amount": 25000, "reason": "Customer request"}, "all": {}}, _REFUND

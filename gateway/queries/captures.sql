@@ -8,7 +8,7 @@ WITH request AS MATERIALIZED (
 {{gateway.prior_answers}}
 SELECT k.stored_hash, k.stored_status, k.stored_body,
        p.id, p.order_id, p.amount, p.currency, p.method, p.vpa, p.flow, p.card_brand, p.card_last4, p.notes, p.status,
-       p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.created_at, p.updated_at
+       p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.version, p.created_at, p.updated_at
 FROM request r
 LEFT JOIN prior k ON k.n = r.n
 LEFT JOIN payments p ON p.bucket = r.bucket AND p.merchant_id = r.merchant_id AND p.id = r.payment_id;
@@ -17,15 +17,16 @@ LEFT JOIN payments p ON p.bucket = r.bucket AND p.merchant_id = r.merchant_id AN
 -- Take the money that a successful payment set aside: under the row's lock it is checked once more that nobody
 -- captured it and that no refund went above it, then the key is claimed, the payment moves, its event is written and
 -- the answer stored: one commit. Only refunds can have changed what the payment shows since it was read, so their sum
--- is put into the JSON here. No row: somebody was first, and the caller reads again.
+-- and the version are put into the JSON here. No row: somebody was first, and the caller reads again.
 WITH request AS MATERIALIZED (
     SELECT * FROM json_to_record(%(request)s::json) AS r (
         bucket smallint, merchant_id text, id text, amount bigint, created_at timestamptz, idempotency_key text,
-        request_hash text, head text, tail text, event_id text, event_time bigint)
+        request_hash text, head text, middle text, tail text, event_id text, event_time bigint)
     WHERE r.merchant_id = {{outbox.tenant}}
 ),
 answer AS MATERIALIZED (
-    SELECT r.*, 200 AS status, r.head || p.amount_refunded || r.tail AS body
+    SELECT r.*, 200 AS status,
+           r.head || p.amount_refunded || r.middle || p.version + 1 || r.tail AS body
     FROM request r
     JOIN payments p ON p.bucket = r.bucket AND p.merchant_id = r.merchant_id AND p.id = r.id
     WHERE p.status = 'success' AND p.amount_captured = 0 AND p.amount_refunded <= r.amount

@@ -29,7 +29,7 @@ LEFT JOIN accepted a ON a.n = r.n;
 
 -- name: get_order
 -- One order of one merchant.
-SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
+SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, version, created_at
 FROM orders
 WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
@@ -39,7 +39,7 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 -- at a tighter one like it; a pair is like no other. So the cursor's time stands before the pair, and both before the
 -- range: else a page deep within a range begins at the range's end, and walks to the cursor.
 WITH walk AS (
-    SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, created_at
+    SELECT id, amount, amount_paid, currency, receipt, notes, reusable, status, attempts, version, created_at
     FROM orders
     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
         --? AND receipt = %(receipt)s

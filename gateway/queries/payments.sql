@@ -74,7 +74,7 @@ LEFT JOIN accepted a ON a.n = j.n;
 -- name: get_payment
 -- One payment of one merchant.
 SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
-       amount_refunded, error_code, error_description, created_at, updated_at
+       amount_refunded, error_code, error_description, version, created_at, updated_at
 FROM payments
 WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
@@ -82,7 +82,7 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 -- A page of a merchant's payments, newest first: over the primary key, or over the order's index.
 WITH walk AS (
     SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
-           amount_refunded, error_code, error_description, created_at, updated_at
+           amount_refunded, error_code, error_description, version, created_at, updated_at
     FROM payments
     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
         --? AND order_id = %(order_id)s
@@ -110,7 +110,8 @@ matched AS (
 -- a few pending ones are found among millions without an index that each change of a status would have to keep.
 WITH walk AS (
     SELECT p.id, p.order_id, p.amount, p.currency, p.method, p.vpa, p.flow, p.card_brand, p.card_last4, p.notes,
-           p.status, p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.created_at, p.updated_at
+           p.status, p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.version, p.created_at,
+           p.updated_at
     FROM outbox o
     JOIN payments p ON p.bucket = o.bucket AND p.merchant_id = o.merchant_id AND p.id = o.id
     WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.kind = 'payment.process'
@@ -142,7 +143,7 @@ WITH work AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(batch)s::json) AS r (n int, bucket smallint, merchant_id text, id text)
 ),
 wanted AS MATERIALIZED (
-    SELECT w.n, p.*, o.reusable, o.status AS order_status, o.receipt, o.notes AS order_notes, o.attempts AS order_attempts,
+    SELECT w.n, p.*, o.reusable, o.status AS order_status, o.receipt, o.notes AS order_notes,
            o.created_at AS order_created_at,
            row_number() OVER (PARTITION BY p.bucket, p.merchant_id, p.order_id
                               ORDER BY o.paying_payment_id IS NOT DISTINCT FROM p.id DESC, p.id) AS turn
@@ -165,10 +166,12 @@ held_order AS (
     WHERE o.bucket = l.bucket AND o.merchant_id = l.merchant_id AND o.id = l.id
         AND w.bucket = l.bucket AND w.merchant_id = l.merchant_id AND w.order_id = l.id AND w.turn = 1
         AND o.status <> 'paid' AND (o.paying_payment_id IS NULL OR o.paying_payment_id = w.id)
-    RETURNING w.n
+    -- The newest row's, which may be newer than what this statement's snapshot saw before it had the lock.
+    RETURNING w.n, o.attempts, o.version
 )
 SELECT w.n, w.order_id, w.amount, w.currency, w.method, w.vpa, w.flow, w.card_brand, w.card_last4, w.sealed_instrument,
-       w.notes, w.status, w.created_at, w.reusable, w.order_status, w.receipt, w.order_notes, w.order_attempts, w.order_created_at,
+       w.notes, w.status, w.version, w.created_at, w.reusable, w.order_status, w.receipt, w.order_notes,
+       h.attempts AS order_attempts, h.version AS order_version, w.order_created_at,
        w.reusable OR h.n IS NOT NULL AS may_charge
 FROM wanted w
 LEFT JOIN held_order h ON h.n = w.n;

@@ -72,7 +72,7 @@ LEFT JOIN accepted a ON a.n = j.n;
 
 -- name: get_refund
 -- One refund of one merchant.
-SELECT id, payment_id, amount, reason, status, error_code, error_description, created_at, processed_at
+SELECT id, payment_id, amount, reason, status, error_code, error_description, version, created_at, processed_at
 FROM refunds
 WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 
@@ -81,7 +81,7 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = %(id)s;
 WITH work AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(batch)s::json) AS r (n int, bucket smallint, merchant_id text, id text)
 )
-SELECT w.n, r.id, r.payment_id, r.amount, r.reason, r.status, r.created_at, p.currency, p.processor_ref
+SELECT w.n, r.id, r.payment_id, r.amount, r.reason, r.status, r.version, r.created_at, p.currency, p.processor_ref
 FROM work w
 JOIN refunds r ON r.bucket = w.bucket AND r.merchant_id = w.merchant_id AND r.id = w.id
 JOIN payments p ON p.bucket = r.bucket AND p.merchant_id = r.merchant_id AND p.id = r.payment_id;

@@ -44,7 +44,8 @@ async def test_a_capture_commits_with_its_event_and_delivery(
     shown = said.json()
 
     assert said.status_code == 200
-    assert shown == before | {"captured": True, "amount_captured": amount, "updated_at": shown["updated_at"]}
+    changed = {"captured": True, "amount_captured": amount, "version": 3, "updated_at": shown["updated_at"]}
+    assert shown == before | changed
     assert shown["updated_at"] > before["updated_at"]
     assert (await api.get(f"/payments/{payment}")).text == said.text
     event = conn.execute("SELECT * FROM events WHERE type = 'payment.captured'").fetchone()
@@ -223,7 +224,13 @@ async def test_a_refund_that_commits_while_the_capture_waits_is_counted(api: Api
 
 async def test_any_payment_survives_javascript(api: Api, config: Config, conn: Conn) -> None:
     """The bytes of every event are what `JSON.stringify` makes of them, whatever stands in notes."""
-    notes = {"b": '"amount_refunded":0,', "10": "\u2028\x7f\\😀", "2": "%s", "__proto__": "p"}
+    notes = {
+        "b": '"amount_refunded":0,',
+        "version": '"version":0,',
+        "10": "\u2028\x7f\\😀",
+        "2": "%s",
+        "__proto__": "p",
+    }
     card = {"method": "card", "vpa": None, "card": CARD}
     for change in ({"notes": notes}, card, {"flow": "qr", "vpa": None}):
         payment = await paid(api, config, **change)

@@ -14,7 +14,7 @@ async def test_an_order_is_answered_read_and_listed_the_same(api: Api) -> None:
     assert made.status_code == 201
     assert order | {"id": "", "created_at": ""} == {
         "id": "", "amount": 12345, "amount_paid": 0, "amount_due": 12345, "currency": "INR", "receipt": "r-1",
-        "notes": {"a": "b"}, "reusable": False, "status": "created", "attempts": 0, "created_at": "",
+        "notes": {"a": "b"}, "reusable": False, "status": "created", "attempts": 0, "version": 1, "created_at": "",
     }  # fmt: skip
     assert (await api.get(f"/orders/{order['id']}")).json() == order
     page = (await api.get("/orders", limit=1)).json()

@@ -22,7 +22,7 @@ async def test_a_payment_commits_with_its_events_deliveries_and_work(api: Api, c
     assert payment | {"id": "", "created_at": ""} == {
         "id": "", "order_id": "order_test_123", "amount": 50000, "currency": "INR", "method": "upi", "flow": "collect",
         "vpa": "user@paytm", "status": "pending", "captured": False, "amount_refunded": 0, "notes": {},
-        "created_at": "",
+        "version": 1, "created_at": "",
     }  # fmt: skip
     events = conn.execute("SELECT * FROM events ORDER BY id").fetchall()
     assert [(one["type"], one["subject_id"], one["deliveries"]) for one in events] == [

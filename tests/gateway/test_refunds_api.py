@@ -50,10 +50,10 @@ async def test_a_refund_commits_with_its_event_delivery_and_work(api: Api, confi
     shown = said.json()
 
     assert said.status_code == 201
-    assert list(shown) == ["id", "payment_id", "amount", "reason", "status", "created_at"]
+    assert list(shown) == ["id", "payment_id", "amount", "reason", "status", "version", "created_at"]
     assert shown | {"id": "", "created_at": ""} == {
         "id": "", "payment_id": payment, "amount": 20_000, "reason": "Customer request", "status": "pending",
-        "created_at": "",
+        "version": 1, "created_at": "",
     }  # fmt: skip
     assert shown["id"].startswith("rfnd_")
     event = conn.execute("SELECT * FROM events WHERE subject_id = %s", [shown["id"]]).fetchone()
@@ -188,7 +188,7 @@ async def test_a_refund_shows_its_end(api: Api, config: Config, conn: Conn) -> N
     await work_off(config, "refund.process")
 
     shown = (await api.get(f"/refunds/{good['id']}")).json()
-    assert shown.items() >= (good | {"status": "processed"}).items()
+    assert shown.items() >= (good | {"status": "processed", "version": 2}).items()
     assert shown.keys() - good.keys() == {"processed_at"}
     assert shown["processed_at"] > shown["created_at"]
     for one in bad:

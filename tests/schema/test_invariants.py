@@ -41,6 +41,11 @@ BREAKS = {
         INSERT INTO outbox (bucket, merchant_id, id, kind, next_retry_at, created_at)
         {_OF_DEMO}, 'rfnd_none', 'refund.process', created_at, created_at FROM payments""",
     "refund_without_its_events": _PENDING_REFUND,
+    "event_ahead_of_its_object": "UPDATE payments SET version = 0",
+    "versions_told_out_of_order": """
+        INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at)
+        SELECT bucket, merchant_id, 'evt_none', 'payment.failed', subject_id, 0, body, created_at
+        FROM events WHERE type = 'payment.created'""",
     "stored_answer_without_effect": f"""
         INSERT INTO idempotency_keys (bucket, merchant_id, key, request_hash, status, body, created_at)
         {_OF_DEMO}, 'key', 'hash', 201, '{{"id":"pay_none"}}', created_at FROM payments""",
