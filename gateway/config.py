@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from kit import config as kit_config
+from kit import egress
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
@@ -76,9 +81,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain: Annotated[float, Meta(ge=0, le=120)] = 12.0
     """Seconds that a stopping dispatcher gives its requests in flight."""
 
+    egress_allow: str = ""
+    """Networks that webhooks may go to though they are not public, comma-separated; `none` for none. Without it: none,
+    in test mode loopback."""
+    egress_ports: str = egress.PORTS
+    """Ports that webhooks may go to: numbers and ranges, comma-separated."""
+
     test_merchant_port: Port = 4000
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
+
+    @property
+    def egress(self) -> egress.Rules:
+        """What webhooks may go to.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        allowed = self.egress_allow or (egress.LOOPBACK if self.test_mode else egress.NONE)
+        return egress.Rules(
+            _read("LEDGATE_EGRESS_ALLOW", egress.networks, allowed),
+            _read("LEDGATE_EGRESS_PORTS", egress.ports, self.egress_ports),
+        )
 
 
 def load_service(environ: dict[str, str]) -> Config:
@@ -95,4 +119,13 @@ def load_service(environ: dict[str, str]) -> Config:
 
 def load(environ: dict[str, str]) -> Config:
     """Read the settings; `ConfigError` names what is unknown or wrong."""
-    return kit_config.load(Config, environ, prefix=PREFIX)
+    config = kit_config.load(Config, environ, prefix=PREFIX)
+    _ = config.egress  # wrong ones are refused now, not when the first webhook leaves
+    return config
+
+
+def _read(variable: str, read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise kit_config.ConfigError(f"setting {variable}: {error}") from None

@@ -166,7 +166,7 @@ def _paid(http: httpx.Client) -> Json:
 
 
 def _delivery(http: httpx.Client) -> Json:
-    http.put("/webhooks/config", json={"webhook_url": "http://localhost:9/none"})
+    http.put("/webhooks/config", json={"webhook_url": "http://localhost:9999/none"})
     made: Json = http.post("/webhooks/test", json={}).json()
     return made
 

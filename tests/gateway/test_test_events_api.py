@@ -47,7 +47,7 @@ async def test_a_test_event_needs_no_body(api: Api) -> None:
 
 
 async def test_a_test_event_goes_to_the_named_endpoint_alone(api: Api, conn: Conn) -> None:
-    made = (await api.post("/webhook-endpoints", {"url": "http://localhost:1/", "events": ["order.paid"]})).json()
+    made = (await api.post("/webhook-endpoints", {"url": "http://localhost:8001/", "events": ["order.paid"]})).json()
     said = await api.post("/webhooks/test", {"endpoint_id": made["id"], "event": "payment.success"})
     shown = (await api.get(f"/webhooks/{said.json()['id']}")).json()
     assert (shown["endpoint"]["id"], shown["event"]) == (made["id"], "payment.success")
