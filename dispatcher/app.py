@@ -19,6 +19,7 @@ from dispatcher.deliver import Deliver
 from dispatcher.fairness import Fairness
 from dispatcher.lane import Lane, Settled
 from dispatcher.process import Process
+from dispatcher.recover import POLL_MAX, Recover
 from dispatcher.refund import Refund
 from dispatcher.sender import Sender
 from gateway import idempotency
@@ -57,6 +58,7 @@ class _Lanes(NamedTuple):
     ordered: Lane[Any]
     process: Lane[Any]
     refund: Lane[Any]
+    recover: Lane[Any]
 
     @property
     def in_flight(self) -> int:
@@ -70,7 +72,7 @@ class _Lanes(NamedTuple):
 
 
 class Dispatcher:
-    """One replica: five lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
+    """One replica: six lanes of work, a heartbeat, a doorbell, hourly housekeeping."""
 
     def __init__(self, config: Config, *, processor: Callable[[Database], Processor] | None = None) -> None:
         """Set up.
@@ -139,11 +141,19 @@ class Dispatcher:
             }
             process = self._lane(Process(database, sealer, processor, **asking), database)
             refund = self._lane(Refund(database, processor, **asking), database)
-            lanes = _Lanes(deliver, retry, ordered, process, refund)
+
+            def recovered() -> None:
+                retry.wake()
+                ordered.wake()
+
+            recovering = Recover(database, dispatcher=self.id, lease=config.processing_lease, told=recovered)
+            recover = self._lane(recovering, database, poll_max=max(POLL_MAX, config.poll_max))
+            lanes = _Lanes(deliver, retry, ordered, process, refund, recover)
 
             def wake() -> None:
                 for lane in lanes:
-                    lane.wake()
+                    if lane is not recover:  # asked for once in a while, and begins within a second
+                        lane.wake()
 
             log.info("dispatcher.started", dispatcher=self.id)
             helpers = [

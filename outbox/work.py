@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from kit.db import Connection
 
-Kind = Literal["webhook.deliver", "webhook.retry", "webhook.ordered", "payment.process", "refund.process"]
+Kind = Literal[
+    "webhook.deliver", "webhook.retry", "webhook.ordered", "payment.process", "refund.process", "recovery.run"
+]
 """The first three are deliveries: first attempts, later ones, and all of endpoints that keep their order."""
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

@@ -300,7 +300,7 @@ CREATE TABLE public.outbox (
     starts_over boolean DEFAULT false NOT NULL,
     CONSTRAINT outbox_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT outbox_delivery CHECK (((kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text])) = ((event_id IS NOT NULL) AND (event_type IS NOT NULL) AND (subject_id IS NOT NULL) AND (endpoint_id IS NOT NULL)))),
-    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text, 'payment.process'::text, 'refund.process'::text]))),
+    CONSTRAINT outbox_kind CHECK ((kind = ANY (ARRAY['webhook.deliver'::text, 'webhook.retry'::text, 'webhook.ordered'::text, 'payment.process'::text, 'refund.process'::text, 'recovery.run'::text]))),
     CONSTRAINT outbox_next_retry_at CHECK ((next_retry_at < 'infinity'::timestamp with time zone))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='20000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
@@ -345,6 +345,36 @@ END)) AND ((amount_refunded = 0) OR (status = 'success'::text)))),
     CONSTRAINT payments_upi CHECK (((method <> 'upi'::text) OR ((flow = ANY (ARRAY['collect'::text, 'intent'::text, 'qr'::text])) AND ((flow <> 'collect'::text) OR (vpa IS NOT NULL)))))
 )
 WITH (fillfactor='85');
+
+CREATE TABLE public.recoveries (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    endpoint_id text COLLATE pg_catalog."C",
+    event text COLLATE pg_catalog."C",
+    recovers text[] NOT NULL COLLATE pg_catalog."C",
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    up_to_now boolean NOT NULL,
+    rate integer NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL COLLATE pg_catalog."C",
+    total bigint NOT NULL,
+    total_is_exact boolean NOT NULL,
+    scheduled bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    place text NOT NULL COLLATE pg_catalog."C",
+    xact_id xid8 DEFAULT (((((pg_current_xact_id())::text)::bigint + public.events_shift()))::text)::xid8 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT recoveries_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT recoveries_counts CHECK (((total >= 0) AND (scheduled >= 0) AND (skipped >= 0))),
+    CONSTRAINT recoveries_finished CHECK (((state = ANY (ARRAY['done'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT recoveries_range CHECK ((since <= until)),
+    CONSTRAINT recoveries_rate CHECK (((rate >= 1) AND (rate <= 1000))),
+    CONSTRAINT recoveries_recovers CHECK (((recovers <@ ARRAY['failed'::text, 'success'::text, 'missed'::text]) AND (cardinality(recovers) > 0))),
+    CONSTRAINT recoveries_state CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'done'::text, 'cancelled'::text])))
+);
 
 CREATE TABLE public.refunds (
     bucket smallint NOT NULL,
@@ -482,6 +512,9 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (bucket, merchant_id, id);
 
+ALTER TABLE ONLY public.recoveries
+    ADD CONSTRAINT recoveries_pkey PRIMARY KEY (bucket, merchant_id, id);
+
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_pkey PRIMARY KEY (bucket, merchant_id, id);
 
@@ -520,6 +553,8 @@ CREATE INDEX outbox_lines ON public.outbox USING btree (bucket, kind, endpoint_i
 CREATE INDEX outbox_ordered ON public.outbox USING btree (bucket, endpoint_id, id) WHERE (kind = 'webhook.ordered'::text);
 
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
+
+CREATE INDEX recoveries_open ON public.recoveries USING btree (bucket, merchant_id) WHERE (state = ANY (ARRAY['running'::text, 'paused'::text]));
 
 CREATE INDEX refunds_by_payment ON public.refunds USING btree (bucket, merchant_id, payment_id, id);
 
@@ -565,6 +600,8 @@ CREATE POLICY all_tenants ON public.outbox TO ledgate_dispatcher USING (true);
 
 CREATE POLICY all_tenants ON public.payments TO ledgate_dispatcher USING (true);
 
+CREATE POLICY all_tenants ON public.recoveries TO ledgate_dispatcher USING (true);
+
 CREATE POLICY all_tenants ON public.refunds TO ledgate_dispatcher USING (true);
 
 ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
@@ -605,6 +642,8 @@ CREATE POLICY one_tenant ON public.outbox TO ledgate_api USING ((NOT (merchant_i
 
 CREATE POLICY one_tenant ON public.payments TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
+CREATE POLICY one_tenant ON public.recoveries TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
 CREATE POLICY one_tenant ON public.refunds TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
 ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
@@ -612,5 +651,7 @@ ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.outbox ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.payments ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.recoveries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.refunds ENABLE ROW LEVEL SECURITY;
