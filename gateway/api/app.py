@@ -20,6 +20,7 @@ from gateway.api.metrics import Metrics, metrics
 from gateway.api.observe import observed
 from gateway.api.rates import RateLimiter
 from gateway.config import Config
+from gateway.egress import Egress
 from gateway.errors import LedgateError
 from gateway.merchants import Credentials
 from gateway.secrets import make_sealer
@@ -52,6 +53,7 @@ class Gateway(msgspec.Struct):
     """Requests of an API key."""
     guesses: RateLimiter
     """Requests of an address with missing or wrong credentials."""
+    egress: Egress
     migrated: bool = False
 
     async def readiness(self) -> Literal["ok", "away", "behind"]:
@@ -90,12 +92,14 @@ def make_app(config: Config) -> Litestar:
                 Doorbell(database),
                 RateLimiter(rate=config.rate_limit, burst=config.rate_burst),
                 RateLimiter(rate=min(config.rate_limit, _GUESSES), burst=10 * _GUESSES),
+                Egress(config.egress),
             )
             ringing = asyncio.create_task(gateway.doorbell.run())
             try:
                 yield
             finally:
                 await tasks.end(ringing)
+                await gateway.egress.close()
 
     handlers: list[ControllerRouterHandler] = [routes.v1(), service.health, service.ready, service.jobs_status]
     app = Litestar(

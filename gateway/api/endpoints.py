@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Response, delete, get, patch, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
 
 from gateway import endpoints, idempotency
 from gateway.api.auth import authenticate
@@ -39,6 +40,7 @@ async def create_endpoint(
     gateway = request.app.state.gateway
     key = idempotency.check_key(idempotency_key)
     endpoints.check_create(data)
+    await gateway.egress.check_url(data.url, "url")
     async with gateway.database.transaction() as conn:
 
         async def make() -> tuple[int, NewEndpoint]:
@@ -54,8 +56,9 @@ async def create_endpoint(
 async def list_endpoints(request: AnyRequest) -> EndpointList:
     """All endpoints, the oldest first."""
     merchant = await authenticate(request, "read")
-    async with request.app.state.gateway.database.connection() as conn:
-        return await endpoints.page(conn, merchant)
+    gateway = request.app.state.gateway
+    async with gateway.database.connection() as conn:
+        return await endpoints.page(conn, merchant, disable_after=gateway.config.disabling)
 
 
 @get("/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], summary="Read an endpoint",
@@ -63,8 +66,9 @@ async def list_endpoints(request: AnyRequest) -> EndpointList:
 async def get_endpoint(request: AnyRequest, endpoint_id: FromPath[str]) -> Endpoint:
     """One endpoint, as it is now."""
     merchant = await authenticate(request, "read")
-    async with request.app.state.gateway.database.connection() as conn:
-        return await endpoints.get(conn, merchant, _known(endpoint_id))
+    gateway = request.app.state.gateway
+    async with gateway.database.connection() as conn:
+        return await endpoints.get(conn, merchant, _known(endpoint_id), disable_after=gateway.config.disabling)
 
 
 @patch("/webhook-endpoints/{endpoint_id:str}", dto=StrictJson[ChangeEndpoint], return_dto=None,
@@ -73,8 +77,12 @@ async def change_endpoint(request: AnyRequest, endpoint_id: FromPath[str], data:
     """Change what is given. Open deliveries go the new way too; enabled again, it has no `disabled_reason` any more."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
+    if data.url is not UNSET:
+        await gateway.egress.check_url(data.url, "url")
     async with gateway.database.connection() as conn:
-        return await endpoints.change(conn, merchant, gateway.sealer, _known(endpoint_id), data)
+        return await endpoints.change(
+            conn, merchant, gateway.sealer, _known(endpoint_id), data, disable_after=gateway.config.disabling
+        )
 
 
 @delete("/webhook-endpoints/{endpoint_id:str}", tags=["Webhook endpoints"], summary="Delete an endpoint",
@@ -141,8 +149,9 @@ async def regenerate_secret(
 async def get_config(request: AnyRequest) -> WebhookConfig:
     """The default endpoint; without a `webhook_url` when there is none."""
     merchant = await authenticate(request, "read")
-    async with request.app.state.gateway.database.connection() as conn:
-        return await endpoints.read_config(conn, merchant)
+    gateway = request.app.state.gateway
+    async with gateway.database.connection() as conn:
+        return await endpoints.read_config(conn, merchant, disable_after=gateway.config.disabling)
 
 
 @put("/webhooks/config", dto=StrictJson[SaveConfig], return_dto=None, tags=["Webhooks"],
@@ -151,8 +160,9 @@ async def save_config(request: AnyRequest, data: JSONBody[SaveConfig]) -> Webhoo
     """Make the default endpoint, or change it; its secret stays. What is not given takes its default."""
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
+    await gateway.egress.check_url(data.webhook_url, "webhook_url")
     async with gateway.database.transaction() as conn:
-        return await endpoints.save_config(conn, merchant, gateway.sealer, data)
+        return await endpoints.save_config(conn, merchant, gateway.sealer, data, disable_after=gateway.config.disabling)
 
 
 async def _regenerate(

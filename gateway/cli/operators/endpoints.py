@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from gateway import endpoint_rules
+from gateway import egress, endpoint_rules
 from gateway.cli.errors import CliError
 from gateway.cli.operators import asked
 from gateway.cli.operators.asked import Limit
 from gateway.cli.operators.output import Column, Json, Row, facts, full, plain, show_json, show_list, span
-from gateway.cli.operators.session import EPILOGUE, read, rows, write
+from gateway.cli.operators.session import EPILOGUE, find, read, rows, write
 from gateway.cli.screen import Screen
 from gateway.errors import BadRequestError
 from gateway.merchants import SQL
@@ -54,6 +55,10 @@ def list_(merchant: str | None = None, /, *, limit: Limit = 100, json: Json = Fa
     columns = [
         Column("ENDPOINT", lambda row: row["id"]),
         Column("STATE", _state),
+        Column("CIRCUIT", lambda row: "" if row["circuit"] == "closed" else row["circuit"], optional=True),
+        Column("FAILING SINCE", lambda row: full(row["failing_since"]) if row["failing_since"] else "", optional=True),
+        Column("RATE", lambda row: f"{row['rate']}/s" if row["rate"] else "", optional=True),
+        Column("ORDERED", lambda row: "yes" if row["ordered"] else "", optional=True),
         Column("EVENTS", lambda row: ",".join(row["events"]), elastic=True),
         Column("URL", lambda row: row["url"], elastic=True),
     ]
@@ -81,8 +86,13 @@ def show(endpoint: str, /, *, json: Json = False) -> int:
         ("url", found["url"]),
         ("state", _state(found)),
         ("reason", found["disabled_reason"]),
+        ("disabled", full(found["disabled_at"]) if found["disabled_at"] else None),
+        ("circuit", _circuit(found)),
+        ("failing", _trouble(found)),
         ("events", ", ".join(found["events"])),
         ("retries after", ", ".join(span(step) for step in schedule) if schedule else "the default schedule"),
+        ("rate", f"{found['rate']} attempts a second" if found["rate"] else "no limit"),
+        ("ordered", "an event waits for the one before" if found["ordered"] else None),
         ("old secret", f"signs too until {full(found['previous_secret_expires_at'])}" if _overlaps(found) else None),
         ("created", full(found["created_at"])),
         ("updated", full(found["updated_at"])),
@@ -110,8 +120,8 @@ def create(
         url: Where webhooks are sent, http:// or https://.
     """
     try:
-        endpoint_rules.check_url(url, "URL")
         events = endpoint_rules.check_events(event or ["*"], "--event")
+        asyncio.run(egress.check_once(find().config.egress, url, "URL"))
     except BadRequestError as error:
         raise CliError(error.description, code=2) from None
 
@@ -213,7 +223,22 @@ async def _find(conn: Connection, endpoint: str) -> Row:
 
 
 def _state(row: Row) -> str:
-    return "enabled" if row["enabled"] else "disabled"
+    if not row["enabled"]:
+        return "disabled"
+    return "failing" if row["failing_since"] else "enabled"
+
+
+def _circuit(row: Row) -> str | None:
+    """Nothing while it is closed."""
+    if row["circuit"] == "open":
+        return f"open until {full(row['probe_at'])}"
+    return "half open: one probe decides" if row["circuit"] == "half_open" else None
+
+
+def _trouble(row: Row) -> str | None:
+    if not row["failing_since"]:
+        return None
+    return f"since {full(row['failing_since'])}, {row['failures']} attempts (last: {row['last_error']})"
 
 
 def _shown(row: Row) -> Row:
