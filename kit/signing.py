@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hashlib
 import hmac
@@ -24,7 +23,7 @@ def key_of(secret: str) -> bytes:
     """
     try:
         return base64.b64decode(secret.removeprefix(_PREFIX), validate=True) or secret.encode()
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         return secret.encode()
 
 

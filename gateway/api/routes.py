@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from litestar import Router
 
-from gateway.api import captures, deliveries, endpoints, events, keys, orders, payments, refund_lists, refunds, webhooks
+from gateway.api import (
+    captures,
+    deliveries,
+    endpoints,
+    events,
+    keys,
+    orders,
+    payments,
+    refund_lists,
+    refunds,
+    signatures,
+    webhooks,
+)
 
 
 def v1() -> Router:
     """All of them, under the path that integrations know."""
-    modules = (orders, payments, captures, refunds, refund_lists, webhooks, deliveries, endpoints, events, keys)
+    modules = (
+        orders,
+        payments,
+        captures,
+        refunds,
+        refund_lists,
+        webhooks,
+        signatures,
+        deliveries,
+        endpoints,
+        events,
+        keys,
+    )
     return Router("/api/v1", route_handlers=[handler for module in modules for handler in module.HANDLERS])

@@ -27,7 +27,7 @@ CONTRACT = {
     ("post", "/payments/{payment_id}/refunds"), ("get", "/payments/{payment_id}/refunds"),
     ("get", "/refunds"), ("get", "/refunds/{refund_id}"),
     ("get", "/webhooks"), ("get", "/webhooks/{delivery_id}"), ("post", "/webhooks/{delivery_id}/retry"),
-    ("post", "/webhooks/test"), ("post", "/webhooks/secret/regenerate"),
+    ("post", "/webhooks/test"), ("post", "/webhooks/verify"), ("post", "/webhooks/secret/regenerate"),
     ("get", "/webhooks/config"), ("put", "/webhooks/config"),
     ("get", "/webhook-endpoints"), ("post", "/webhook-endpoints"), ("get", "/webhook-endpoints/{endpoint_id}"),
     ("patch", "/webhook-endpoints/{endpoint_id}"), ("delete", "/webhook-endpoints/{endpoint_id}"),

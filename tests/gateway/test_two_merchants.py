@@ -285,6 +285,7 @@ def _calls(its_id: str) -> tuple[str, list[tuple[str, str, Json | None]]]:
                 ("GET", f"{endpoint}/secret", None),
                 ("POST", f"{endpoint}/secret/regenerate", {}),
                 ("POST", "/webhooks/test", {"endpoint_id": its_id}),
+                ("POST", "/webhooks/verify", {"endpoint_id": its_id, "body": "{}", "headers": {}}),
             ],
         ),
         "key": ("/api-keys", [("POST", f"/api-keys/{its_id}/revoke", None)]),

@@ -38,6 +38,7 @@ def test_public_libraries_verify_during_a_rotation_with_either_secret(
 
 def test_a_secret_that_is_no_base64_signs_with_its_text() -> None:
     assert signing.key_of("whsec_test_abc123") == b"whsec_test_abc123"
+    assert signing.key_of("whsec_Müller") == "whsec_Müller".encode()
     assert len(signing.key_of(new_secret())) == 32
 
 
