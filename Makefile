@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-faults test-fuzz bench fmt lock clean clean-data
+.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 
 bench-lists: $(VENV)/.dev ## Lists of 2 million payments and 5 million deliveries: plans, pages, buffers
 	@$(BIN)/python -m bench.lists $(ARGS)
+
+bench-fairness: $(VENV)/.dev ## What others pay for a receiver that hangs, one that fails, a backlog of 100,000
+	@$(BIN)/python -m bench.fairness $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types and the import arrows
 	@$(BIN)/ruff check .

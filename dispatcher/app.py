@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import psycopg
 import structlog
 
-from dispatcher import buckets
+from dispatcher import buckets, health
 from dispatcher.claims import FairWalk, Heads, Walk
 from dispatcher.deliver import Deliver
 from dispatcher.fairness import Fairness
@@ -46,7 +46,7 @@ O = TypeVar("O", bound=Settled)  # noqa: E741 - Outcome
 _BEAT = 1.0  # seconds; `worker_status` believes a beat for 5
 _TIDY = 3600.0
 _POOL = 8
-_RETRY_POLL = 0.5  # seconds
+_SLOW_POLL = 0.5  # seconds
 _RETRY_SHARE = _ORDERED_SHARE = 4  # one in so many of the deliveries in flight
 
 
@@ -118,11 +118,12 @@ class Dispatcher:
                     capacity=max(1, config.max_deliveries // share),
                 )
                 leased: dict[str, Any] = {"dispatcher": self.id, "lease": worker.lease}
-                if kind == "webhook.ordered":
-                    return self._lane(worker, database, Heads(kind, **leased))
-                # Retries come at times that were set before: nobody rings for them, and half a second is soon enough.
-                poll_max = max(_RETRY_POLL, config.poll_max) if kind == "webhook.retry" else None
-                return self._lane(worker, database, FairWalk(kind, fairness, **leased), poll_max=poll_max)
+                if kind == "webhook.deliver":
+                    return self._lane(worker, database, FairWalk(kind, fairness, **leased))
+                # Retries come at times that were set before, and few endpoints keep their order: half a second between
+                # polls is soon enough, and new events ring anyway.
+                claims = FairWalk(kind, fairness, **leased) if kind == "webhook.retry" else Heads(kind, **leased)
+                return self._lane(worker, database, claims, poll_max=max(_SLOW_POLL, config.poll_max))
 
             deliver = delivering("webhook.deliver", 1)
             retry = delivering("webhook.retry", _RETRY_SHARE)
@@ -160,6 +161,7 @@ class Dispatcher:
                 asyncio.create_task(listen(config.database_url, wake)),
                 asyncio.create_task(self._beat(database, lanes, fairness)),
                 asyncio.create_task(self._housekeeping(database)),
+                asyncio.create_task(health.watch(database, disable_after=config.disabling)),
                 *(lane.settle() for lane in lanes),
             ]
             loops = [asyncio.create_task(lane.run()) for lane in lanes]

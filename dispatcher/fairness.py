@@ -2,7 +2,9 @@
 
 An endpoint's window works as TCP's does: it begins small, grows with every quick success and shrinks with every failure
 or slow answer. So a receiver that hangs holds few connections, however much it is owed, and one that is fast gets as
-many as it can use. Nothing is ever waited for: work that has no room now is put back and comes again.
+many as it can use and no more: when answers take longer the more are asked for, the window stops growing (as in TCP
+Vegas), and nobody else's work has to queue behind it in this process. Nothing is ever waited for: work that has no room
+now is put back and comes again.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ FIRST_WINDOW = 8
 SLOW = 2.0
 """Seconds after which even a success makes no room for more."""
 
+_QUEUED = 0.02  # seconds that an answer may take longer than twice the quickest one
+_FORGET = 1.001  # by which the quickest one grows with each success: a receiver may have become slower
 _AGAIN = 0.25  # seconds until work that found its window full comes again
 _SPREAD = 0.1  # share of a hold by which its works are kept apart
 _BURST = 0.25  # seconds' worth of a rate that may come at once
@@ -36,6 +40,8 @@ class Pace(msgspec.Struct):
     in_flight: int = 0
     rate: float | None = None
     """Attempts a second of this dispatcher."""
+    quickest: float = SLOW
+    """Seconds of the quickest success of late."""
     spent_until: float = 0.0
     """By its rate, all time up to then is spent."""
     booked_until: float = 0.0
@@ -109,7 +115,12 @@ class Fairness:
         if took >= SLOW:
             pace.window = max(1.0, pace.window / 2)
         elif success:
-            pace.window = min(float(self._ceiling), pace.window + 1)
+            pace.quickest = min(pace.quickest * _FORGET, took)
+            # Longer than it takes alone: more at once would only queue, at the receiver or in this process.
+            if took <= 2 * pace.quickest + _QUEUED:
+                pace.window = min(float(self._ceiling), pace.window + 1)
+            elif pace.window > FIRST_WINDOW:
+                pace.window -= 1
         else:
             pace.window = max(1.0, pace.window * 0.7)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_FOR_ROOM = 0.02  # seconds to the next claim where work waits for room
 _LAST_WORDS = 5.0  # seconds for writing down what ended before a stop
 
 
@@ -102,6 +103,9 @@ class Lane(Generic[O]):
             if claimed >= max(1, self._claim_size // 2) and self._room() > 0:
                 continue
             pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
+            if self.claims.crowded:
+                # What is due waits for room, and each batch that is settled makes some and wakes: few larger claims.
+                pause = max(pause, _FOR_ROOM)
             await self._rest(pause * random.uniform(0.8, 1.2))  # noqa: S311 - keeps replicas apart
 
     async def run_once(self) -> int:
