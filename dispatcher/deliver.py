@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from dispatcher import schedule
+from dispatcher.health import tell_of_disabled
 from dispatcher.sender import Answered, Sender, Unreachable
 from kit import signing
 from kit.seal import SealError
@@ -129,9 +130,8 @@ class Deliver:
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down."""
         async with self._database.connection() as conn:
-            counted = await deliveries.settle(
-                conn, outcomes, dispatcher=self._dispatcher, kind=self.kind, **self._circuit
-            )
+            told = await tell_of_disabled(conn, outcomes)
+            counted = await deliveries.settle(conn, told, dispatcher=self._dispatcher, kind=self.kind, **self._circuit)
         if counted < len(outcomes):
             log.warning("delivery.lease_lost", outcomes=len(outcomes) - counted)
 
@@ -150,7 +150,8 @@ class Deliver:
             custom = self._custom_headers(work, job)
         except SealError as error:
             # The operator's keys are wrong, not the receiver: the schedule goes on, so that mended keys still deliver.
-            return self._decide(work, job, Unreachable(f"cannot sign: {error}", 0.0), datetime.now(UTC), {})
+            failed = self._decide(work, job, Unreachable(f"cannot sign: {error}", 0.0), datetime.now(UTC), {})
+            return msgspec.structs.replace(failed, unasked=True)
         started_at = datetime.now(UTC)
         body = job.body.encode()
         headers = {

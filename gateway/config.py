@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
@@ -87,9 +88,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     egress_ports: str = egress.PORTS
     """Ports that webhooks may go to: numbers and ranges, comma-separated."""
 
+    disable_after: Annotated[float, Meta(ge=0, le=365)] = 5.0
+    """Days of nothing but failures after which an endpoint is disabled; 0 for never."""
+
     test_merchant_port: Port = 4000
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
+
+    @property
+    def disabling(self) -> timedelta | None:
+        """How long an endpoint may do nothing but fail; None for as long as it likes."""
+        return timedelta(days=self.disable_after) if self.disable_after else None
 
     @property
     def egress(self) -> egress.Rules:

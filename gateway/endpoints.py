@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,8 +13,11 @@ from gateway.errors import BadRequestError, NotFoundError
 from gateway.notes import NO_NUL
 from outbox import endpoints
 from outbox.endpoints import Changes, Endpoint, Secret
+from outbox.health import Health
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from gateway.merchants import Merchant
     from kit.db import Connection
     from kit.seal import Sealer
@@ -48,6 +51,7 @@ Schedule = Annotated[
         examples=[[0, 60, 300, 1800, 7200]],
     ),
 ]
+Rate = Annotated[int, Meta(ge=1, le=1000, description="Most attempts a second, retries too", examples=[20])]
 Headers = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(min_length=1, max_length=1024)]],
     Meta(
@@ -56,6 +60,8 @@ Headers = Annotated[
         " Headers of Ledgate, of the connection and of the body are refused",
     ),
 ]
+Disabling: TypeAlias = "timedelta | None"
+"""How long an endpoint may do nothing but fail before it is disabled; None for ever."""
 Overlap = Annotated[int, Meta(ge=0, le=7 * 24 * 3600, description="Seconds for which the old secret signs too")]
 
 
@@ -66,20 +72,27 @@ class CreateEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: Events = msgspec.field(default_factory=lambda: ["*"])
     description: Description | None = None
     retry_schedule: Schedule | None = None
+    rate: Rate | None = None
+    ordered: bool = False
+    """An event waits until the one before it has been delivered, or given up."""
     headers: Headers | None = None
     enabled: bool = True
 
 
 class ChangeEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to change; what is not given stays. Null takes a description, a schedule or headers away."""
+    """What is to change; what is not given stays. Null takes a description, a schedule, a rate or headers away."""
 
     url: Url | UnsetType = UNSET
     events: Events | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     retry_schedule: Schedule | UnsetType | None = UNSET
+    rate: Rate | UnsetType | None = UNSET
+    ordered: bool | UnsetType = UNSET
+    """Of events from now on."""
     headers: Headers | UnsetType | None = UNSET
     """All of them: those that are not named are gone."""
     enabled: bool | UnsetType = UNSET
+    """True also says that it is mended: what was known of its health is forgotten, its circuit is closed."""
 
 
 class SaveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +131,9 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True):
     events: list[str]
     disabled_reason: str | None
     """Why Ledgate turned it off; null when you did, or when it is on."""
+    disabled_at: datetime | None
+    health: Health | None
+    """Null when there is none."""
     endpoint_id: str | None
     updated_at: datetime | None
 
@@ -136,11 +152,13 @@ async def create(conn: Connection, merchant: Merchant, sealer: Sealer, request: 
         url=request.url,
         event_types=rules.check_events(request.events),
         retry_schedule=request.retry_schedule,
+        rate=request.rate,
+        ordered=request.ordered,
         description=request.description,
         headers=request.headers,
         enabled=request.enabled,
     )
-    made = await get(conn, merchant, endpoint_id)
+    made = await get(conn, merchant, endpoint_id, disable_after=None)  # a new one has no health to speak of
     return msgspec.convert(msgspec.structs.asdict(made) | {"webhook_secret": secret}, NewEndpoint)
 
 
@@ -153,26 +171,32 @@ def check_create(request: CreateEndpoint) -> None:
     rules.check_headers(request.headers or {})
 
 
-async def page(conn: Connection, merchant: Merchant) -> EndpointList:
+async def page(conn: Connection, merchant: Merchant, *, disable_after: Disabling) -> EndpointList:
     """All of a merchant's endpoints."""
-    found = await endpoints.all_of(conn, **_whose(merchant))
+    found = await endpoints.all_of(conn, **_whose(merchant), disable_after=disable_after)
     return EndpointList(found, len(found))
 
 
-async def get(conn: Connection, merchant: Merchant, endpoint_id: str) -> Endpoint:
+async def get(conn: Connection, merchant: Merchant, endpoint_id: str, *, disable_after: Disabling) -> Endpoint:
     """Read one endpoint.
 
     Raises:
         NotFoundError: there is none, or it is another merchant's.
     """
-    found = await endpoints.get(conn, endpoint_id, **_whose(merchant))
+    found = await endpoints.get(conn, endpoint_id, **_whose(merchant), disable_after=disable_after)
     if found is None:
         raise _unknown(endpoint_id)
     return found
 
 
 async def change(
-    conn: Connection, merchant: Merchant, sealer: Sealer, endpoint_id: str, request: ChangeEndpoint
+    conn: Connection,
+    merchant: Merchant,
+    sealer: Sealer,
+    endpoint_id: str,
+    request: ChangeEndpoint,
+    *,
+    disable_after: Disabling,
 ) -> Endpoint:
     """Change an endpoint: what it is sent from then on, open deliveries included, goes the new way.
 
@@ -193,7 +217,7 @@ async def change(
         rules.check_headers(request.headers or {})
     given = {name: getattr(request, name) for name in request.__struct_fields__}
     changes = Changes(**given | {"events": events})
-    found = await endpoints.change(conn, sealer, endpoint_id, changes, **_whose(merchant))
+    found = await endpoints.change(conn, sealer, endpoint_id, changes, **_whose(merchant), disable_after=disable_after)
     if found is None:
         raise _unknown(endpoint_id)
     return found
@@ -209,12 +233,14 @@ async def remove(conn: Connection, merchant: Merchant, endpoint_id: str) -> None
         raise _unknown(endpoint_id)
 
 
-async def read_config(conn: Connection, merchant: Merchant) -> WebhookConfig:
+async def read_config(conn: Connection, merchant: Merchant, *, disable_after: Disabling) -> WebhookConfig:
     """The default endpoint, or that there is none."""
-    return _as_config(await endpoints.get(conn, None, **_whose(merchant)))
+    return _as_config(await endpoints.get(conn, None, **_whose(merchant), disable_after=disable_after))
 
 
-async def save_config(conn: Connection, merchant: Merchant, sealer: Sealer, request: SaveConfig) -> WebhookConfig:
+async def save_config(
+    conn: Connection, merchant: Merchant, sealer: Sealer, request: SaveConfig, *, disable_after: Disabling
+) -> WebhookConfig:
     """Make or change the default endpoint, within a transaction. Enabled again, it is without a `disabled_reason`.
 
     Raises:
@@ -225,7 +251,13 @@ async def save_config(conn: Connection, merchant: Merchant, sealer: Sealer, requ
     if await endpoints.get(conn, None, **_whose(merchant)) is None:
         await _make_room(conn, merchant)
     saved = await endpoints.save_default(
-        conn, sealer, **_whose(merchant), url=request.webhook_url, event_types=events, enabled=request.enabled
+        conn,
+        sealer,
+        **_whose(merchant),
+        url=request.webhook_url,
+        event_types=events,
+        enabled=request.enabled,
+        disable_after=disable_after,
     )
     return _as_config(saved)
 
@@ -269,13 +301,22 @@ async def _make_room(conn: Connection, merchant: Merchant) -> None:
 def _as_config(found: Endpoint | None) -> WebhookConfig:
     if found is None:
         return WebhookConfig(
-            webhook_url=None, enabled=False, events=["*"], disabled_reason=None, endpoint_id=None, updated_at=None
+            webhook_url=None,
+            enabled=False,
+            events=["*"],
+            disabled_reason=None,
+            disabled_at=None,
+            health=None,
+            endpoint_id=None,
+            updated_at=None,
         )
     return WebhookConfig(
         webhook_url=found.url,
         enabled=found.enabled,
         events=found.events,
         disabled_reason=found.disabled_reason,
+        disabled_at=found.disabled_at,
+        health=found.health,
         endpoint_id=found.id,
         updated_at=found.updated_at,
     )

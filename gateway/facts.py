@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from gateway.orders import Order
     from gateway.payments import Payment
     from gateway.refunds import Refund
+    from outbox.endpoints import Endpoint
 
 
-def fact(event_type: str, kind: str, subject: Payment | Refund | Order, now: datetime) -> dict[str, str]:
+def fact(event_type: str, kind: str, subject: Payment | Refund | Order | Endpoint, now: datetime) -> dict[str, str]:
     """An event of `subject`, for the settling statements' `facts`; `data` shows it under `kind`."""
     event_id = ids.new("evt", spare=True)
     body = {"id": event_id, "event": event_type, "timestamp": int(now.timestamp()), "data": {kind: subject}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,8 @@ from gateway.orders import Order
 from gateway.payments import Payment
 from gateway.refunds import Refund
 from kit import ids
+from outbox.endpoints import Endpoint
+from outbox.health import Health
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,6 +88,8 @@ def sample(event_type: EventType, now: datetime) -> dict[str, Any]:
             return {"refund": _refund(_STATUS[event_type], now)}
         case "order":
             return {"order": _order(now)}
+        case "endpoint":
+            return {"endpoint": _endpoint(now, disabled=event_type == "endpoint.disabled")}
         case _:
             return {"message": "This is a test event. Your endpoint receives webhooks from Ledgate."}
 
@@ -142,4 +147,37 @@ def _order(now: datetime) -> Order:
         attempts=1,
         version=2,
         created_at=now,
+    )
+
+
+def _endpoint(now: datetime, *, disabled: bool) -> Endpoint:
+    days = 5 if disabled else 1
+    health = Health(
+        state="failing",
+        circuit="half_open",
+        failures=42,
+        failing_since=now - timedelta(days=days),
+        last_failure_at=now,
+        last_error="HTTP 503",
+        probe_at=now,
+        will_be_disabled_at=None if disabled else now + timedelta(days=5 - days),
+        warnings=3 if disabled else 1,
+    )
+    return Endpoint(
+        id=ids.new("whep"),
+        url="https://shop.example/webhooks",
+        events=["*"],
+        description=None,
+        retry_schedule=None,
+        rate=None,
+        ordered=False,
+        header_names=[],
+        enabled=not disabled,
+        disabled_reason="every attempt failed for 5 days (last: HTTP 503)" if disabled else None,
+        disabled_at=now if disabled else None,
+        default=False,
+        health=health,
+        version=5 if disabled else 2,
+        created_at=now - timedelta(days=90),
+        updated_at=now if disabled else now - timedelta(days=90),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,7 +65,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     delay: float | None = None
     """Seconds until the next attempt; with `retry` only."""
     disable: str | None = None
-    """Why the endpoint gets nothing more."""
+    """Why the endpoint gets nothing more,"""
+    disabled_at: datetime | None = None
+    """since when,"""
+    fact: Mapping[str, str] | None = None
+    """and the event that tells the merchant's other endpoints: its `event_id`, `type` and `body`."""
     unasked: bool = False
     """The receiver was never asked, for a reason of ours: such a failure says nothing of its health."""
 
@@ -260,6 +265,8 @@ def _item(n: int, outcome: Outcome) -> dict[str, object]:
         "disable": outcome.disable,
         "unasked": outcome.unasked,
     }
+    if outcome.fact is not None:
+        item["fact"] = {**outcome.fact, "disabled_at": outcome.disabled_at}
     if attempt is not None:
         item |= {
             "attempt": attempt.number,

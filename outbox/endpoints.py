@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,8 +13,12 @@ import msgspec
 from kit import ids
 from kit.db import fetch
 from outbox import SQL
+from outbox.health import Health
+from outbox.health import shown as shown_health
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from kit.db import Connection
     from kit.seal import Sealer
 
@@ -28,6 +32,8 @@ EventType = Literal[
     "refund.created",
     "refund.processed",
     "refund.failed",
+    "endpoint.failing",
+    "endpoint.disabled",
     "webhook.test",
 ]
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
@@ -46,13 +52,21 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None
     retry_schedule: list[int] | None
     """Seconds before each attempt, measured from the failure before it; null is the default schedule."""
+    rate: int | None
+    """Most attempts a second; null is no limit."""
+    ordered: bool
+    """An event waits until the one before it has been delivered, or given up."""
     header_names: list[str]
     """The custom request headers; their values can be set, not read."""
     enabled: bool
     disabled_reason: str | None
     """Why Ledgate turned it off; null when you did, or when it is on."""
+    disabled_at: datetime | None
     default: bool
     """The one of `/webhooks/config`."""
+    health: Health
+    version: int
+    """Increments with each change, and with each event that tells of it."""
     created_at: datetime
     updated_at: datetime
 
@@ -65,6 +79,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
     description: str | msgspec.UnsetType | None = msgspec.UNSET
     retry_schedule: Sequence[int] | msgspec.UnsetType | None = msgspec.UNSET
+    rate: int | msgspec.UnsetType | None = msgspec.UNSET
+    ordered: bool | msgspec.UnsetType = msgspec.UNSET
     headers: Mapping[str, str] | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -113,8 +129,12 @@ async def save_default(
     event_types: Sequence[str] = ("*",),
     enabled: bool = True,
     secret: str | None = None,
+    disable_after: timedelta | None = None,
 ) -> Endpoint:
-    """Make the merchant's default endpoint, or change it; a secret that is there stays."""
+    """Make the merchant's default endpoint, or change it; a secret that is there stays.
+
+    Turned on again, or moved to another URL, it starts afresh: what was known of its health is forgotten.
+    """
     values = {
         "bucket": bucket,
         "merchant_id": merchant_id,
@@ -125,7 +145,7 @@ async def save_default(
         "sealed_secret": seal_secret(sealer, merchant_id, secret or new_secret()),
     }
     (row,) = await fetch(conn, SQL["save_default_endpoint"], values)
-    return msgspec.convert(row, Endpoint)
+    return shown(row, disable_after)
 
 
 async def add(
@@ -138,6 +158,8 @@ async def add(
     event_types: Sequence[str] = ("*",),
     secret: str | None = None,
     retry_schedule: Sequence[int] | None = None,
+    rate: int | None = None,
+    ordered: bool = False,
     description: str | None = None,
     headers: Mapping[str, str] | None = None,
     enabled: bool = True,
@@ -153,6 +175,8 @@ async def add(
         event_types: types, `payment.*` or `*`.
         secret: `whsec_…`; a new one by default.
         retry_schedule: seconds before each attempt; the default schedule without it.
+        rate: most attempts a second; no limit without it.
+        ordered: whether an event waits for the one before.
         description: the merchant's own words.
         headers: sent along with each delivery.
         enabled: whether it is told anything.
@@ -167,6 +191,8 @@ async def add(
         "event_types": list(event_types),
         "sealed_secret": seal_secret(sealer, merchant_id, secret),
         "retry_schedule": list(retry_schedule) if retry_schedule is not None else None,
+        "rate": rate,
+        "ordered": ordered,
         "description": description,
         "sealed_headers": seal_headers(sealer, merchant_id, headers),
         "header_names": list(headers or ()),
@@ -187,25 +213,61 @@ async def count(conn: Connection, *, bucket: int, merchant_id: str) -> int:
     return int(row["n"])
 
 
-async def all_of(conn: Connection, *, bucket: int, merchant_id: str) -> list[Endpoint]:
-    """A merchant's endpoints, the oldest first."""
+def shown(row: Mapping[str, Any], disable_after: timedelta | None) -> Endpoint:
+    """An endpoint as merchants see it, from `endpoint_shown` and `health_shown`."""
+    health = shown_health(row["health"], enabled=row["enabled"], disable_after=disable_after)
+    return msgspec.convert({**row, "health": health}, Endpoint)
+
+
+async def all_of(
+    conn: Connection, *, bucket: int, merchant_id: str, disable_after: timedelta | None = None
+) -> list[Endpoint]:
+    """A merchant's endpoints, the oldest first; those in trouble say when they are disabled, if any ever is."""
     rows = await fetch(conn, SQL["list_endpoints"], {"bucket": bucket, "merchant_id": merchant_id})
-    return msgspec.convert(rows, list[Endpoint])
+    return [shown(row, disable_after) for row in rows]
 
 
-async def get(conn: Connection, endpoint_id: str | None, *, bucket: int, merchant_id: str) -> Endpoint | None:
+async def by_key(
+    conn: Connection, keys: Iterable[tuple[int, str, str]]
+) -> dict[tuple[int, str, str], tuple[Endpoint, datetime]]:
+    """Endpoints of any merchants by bucket, merchant and id, each with the database's time; a dispatcher's."""
+    batch = [{"bucket": bucket, "merchant_id": merchant_id, "endpoint_id": one} for bucket, merchant_id, one in keys]
+    rows = await fetch(conn, SQL["endpoints_by_key"], {"batch": msgspec.json.encode(batch).decode()})
+    return {(row["bucket"], row["merchant_id"], row["id"]): (shown(row, None), row["now"]) for row in rows}
+
+
+async def get(
+    conn: Connection,
+    endpoint_id: str | None,
+    *,
+    bucket: int,
+    merchant_id: str,
+    disable_after: timedelta | None = None,
+) -> Endpoint | None:
     """An endpoint, or the default one for None; None when there is none."""
-    return _one(await fetch(conn, SQL["get_endpoint"], _meant(endpoint_id, bucket, merchant_id)))
+    return _one(await fetch(conn, SQL["get_endpoint"], _meant(endpoint_id, bucket, merchant_id)), disable_after)
 
 
 async def change(
-    conn: Connection, sealer: Sealer, endpoint_id: str, changes: Changes, *, bucket: int, merchant_id: str
+    conn: Connection,
+    sealer: Sealer,
+    endpoint_id: str,
+    changes: Changes,
+    *,
+    bucket: int,
+    merchant_id: str,
+    disable_after: timedelta | None = None,
 ) -> Endpoint | None:
-    """Change an endpoint in one statement; None when there is none."""
+    """Change an endpoint in one statement; None when there is none.
+
+    Who says that it is enabled, or moves it to another URL, says that it is mended: what was known of its health is
+    forgotten, and its circuit is closed.
+    """
     given = msgspec.structs.asdict(changes)
     values = {name: None if value is msgspec.UNSET else value for name, value in given.items()}
     values |= {
-        f"sets_{name}": given[name] is not msgspec.UNSET for name in ("description", "retry_schedule", "headers")
+        f"sets_{name}": given[name] is not msgspec.UNSET
+        for name in ("description", "retry_schedule", "rate", "headers")
     }
     headers = values.pop("headers")
     values |= {
@@ -213,7 +275,8 @@ async def change(
         "sealed_headers": seal_headers(sealer, merchant_id, headers),
         "header_names": list(headers or ()),
     }
-    return _one(await fetch(conn, SQL["change_endpoint"], _meant(endpoint_id, bucket, merchant_id) | values))
+    found = await fetch(conn, SQL["change_endpoint"], _meant(endpoint_id, bucket, merchant_id) | values)
+    return _one(found, disable_after)
 
 
 async def remove(conn: Connection, endpoint_id: str, *, bucket: int, merchant_id: str) -> bool:
@@ -252,5 +315,5 @@ def _meant(endpoint_id: str | None, bucket: int, merchant_id: str) -> dict[str, 
     return {"bucket": bucket, "merchant_id": merchant_id, "id": endpoint_id}
 
 
-def _one(rows: list[dict[str, Any]]) -> Endpoint | None:
-    return msgspec.convert(rows[0], Endpoint) if rows else None
+def _one(rows: list[dict[str, Any]], disable_after: timedelta | None) -> Endpoint | None:
+    return shown(rows[0], disable_after) if rows else None

@@ -164,8 +164,10 @@ CREATE TABLE public.endpoint_health (
     probed_by text COLLATE pg_catalog."C",
     probe_until timestamp with time zone,
     warnings smallint DEFAULT 0 NOT NULL,
+    warned_at timestamp with time zone,
     CONSTRAINT endpoint_health_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
-    CONSTRAINT endpoint_health_probe CHECK (((probed_by IS NULL) = (probe_until IS NULL)))
+    CONSTRAINT endpoint_health_probe CHECK (((probed_by IS NULL) = (probe_until IS NULL))),
+    CONSTRAINT endpoint_health_warned CHECK (((warnings = 0) = (warned_at IS NULL)))
 );
 
 CREATE TABLE public.endpoints (

@@ -41,9 +41,13 @@ SELECT id, merchant_id, revoked_at FROM api_keys WHERE id = %(id)s;
 SELECT m.id AS merchant_id, m.name AS merchant, m.bucket, e.*
 FROM merchants m
 CROSS JOIN LATERAL (
-    SELECT e.id, e.url, e.event_types AS events, e.retry_schedule, e.enabled, e.disabled_reason,
-           e.is_default AS "default", e.previous_secret_expires_at, e.created_at, e.updated_at
+    SELECT e.id, e.url, e.event_types AS events, e.retry_schedule, e.rate, e.ordered, e.enabled, e.disabled_reason,
+           e.disabled_at, e.is_default AS "default", e.previous_secret_expires_at, e.created_at, e.updated_at,
+           CASE WHEN h.open_until > statement_timestamp() THEN 'open' WHEN h.open_until IS NOT NULL THEN 'half_open'
+                ELSE 'closed' END AS circuit,
+           coalesce(h.failures, 0) AS failures, h.failing_since, h.last_failure_at, h.last_error, h.open_until AS probe_at
     FROM endpoints e
+    LEFT JOIN endpoint_health h ON h.bucket = e.bucket AND h.merchant_id = e.merchant_id AND h.endpoint_id = e.id
     WHERE e.bucket = m.bucket AND e.merchant_id = m.id
         --? AND e.id = %(id)s
     ORDER BY e.id
@@ -55,12 +59,15 @@ ORDER BY m.id, e.id
 LIMIT %(limit)s;
 
 -- name: operator_switch_endpoint
--- Turn an endpoint on or off; off with the reason that its merchant sees.
+-- Turn an endpoint on or off; off with the reason that its merchant sees. Turned on it starts afresh, as if its merchant
+-- had done it.
+WITH {{outbox.forget_health}}
 UPDATE endpoints
 SET enabled = %(enabled)s, disabled_reason = %(reason)s::text,
     disabled_at = CASE WHEN NOT %(enabled)s THEN coalesce(disabled_at, statement_timestamp()) END,
     version = version + 1, updated_at = statement_timestamp()
 WHERE bucket = %(bucket)s AND merchant_id = %(merchant_id)s AND id = %(id)s
+    AND (SELECT count(*) FROM forgotten) IS NOT NULL
 RETURNING id;
 
 -- name: operator_payments

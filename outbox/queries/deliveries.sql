@@ -19,7 +19,8 @@ LEFT JOIN endpoint_health h ON h.bucket = w.bucket AND h.merchant_id = w.merchan
 
 -- name: settle_deliveries
 -- Write down what became of attempts: an ended delivery moves from the outbox to the history, one that goes on gets
--- its next time; a receiver that answered 410 gets nothing more. All of it only under the lease it was done with.
+-- its next time; a receiver that answered 410 gets nothing more, and the merchant's others are told. All of it only
+-- under the lease it was done with.
 -- A failure of a delivery that was asked to start over meanwhile does so at once. Before a last failure ends a delivery
 -- its row is locked for that question: asked of the snapshot, a wish that comes in between would go unheard. (Such a
 -- failure has no delay, and constraints are checked of the row as the snapshot had it first: hence the `coalesce`.)
@@ -28,8 +29,8 @@ LEFT JOIN endpoint_health h ON h.bucket = w.bucket AND h.merchant_id = w.merchan
 -- The commit does not wait for the disk: what a crash forgets is sent again, with the same webhook-id.
 WITH outcome AS MATERIALIZED (
     SELECT r.n, r.bucket, r.merchant_id, r.work_id, r.claims, r.delay, r.attempt, r.started_at, r.duration_ms,
-           r.request_headers, r.response_code, r.response_headers, r.response_body, r.error, r.disable, r.endpoint_id,
-           r.unasked,
+           r.request_headers, r.response_code, r.response_headers, r.response_body, r.error, r.disable, r.fact,
+           r.endpoint_id, r.unasked,
            CASE WHEN r.status = 'failed' AND r.disable IS NULL AND r.started_at IS NOT NULL AND (
                     SELECT o.starts_over FROM outbox o
                     WHERE o.bucket = ANY(ARRAY[r.bucket]) AND o.merchant_id = r.merchant_id AND o.id = r.work_id
@@ -39,8 +40,7 @@ WITH outcome AS MATERIALIZED (
     FROM json_to_recordset(%(batch)s::json) AS r (
         n int, bucket smallint, merchant_id text, work_id text, claims int, status text, delay float8, attempt smallint,
         started_at timestamptz, duration_ms int, request_headers text, response_code smallint, response_headers text,
-        response_body text, error text, disable text, endpoint_id text,
-        unasked boolean)
+        response_body text, error text, disable text, fact json, endpoint_id text, unasked boolean)
 ),
 ended AS (
     DELETE FROM outbox o
@@ -73,11 +73,11 @@ archived AS (
 ),
 settled AS (
     SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
-           response_code, response_headers, response_body, error, disable, status, unasked
+           response_code, response_headers, response_body, error, disable, status, unasked, fact
     FROM ended
     UNION ALL
     SELECT n, bucket, merchant_id, work_id, claims, endpoint_id, attempt, started_at, duration_ms, request_headers,
-           response_code, response_headers, response_body, error, disable, status, unasked
+           response_code, response_headers, response_body, error, disable, status, unasked, fact
     FROM rescheduled
 ),
 recorded AS (
@@ -91,14 +91,22 @@ recorded AS (
 {{outbox.keep_health}},
 disabled AS (
     UPDATE endpoints e
-    SET enabled = false, disabled_reason = i.disable, disabled_at = statement_timestamp(),
-        version = e.version + 1, updated_at = statement_timestamp()
-    FROM (SELECT DISTINCT ON (bucket, merchant_id, endpoint_id) bucket, merchant_id, endpoint_id, disable
+    SET enabled = false, disabled_reason = i.disable, disabled_at = i.at, updated_at = i.at, version = e.version + 1
+    FROM (SELECT DISTINCT ON (bucket, merchant_id, endpoint_id) bucket, merchant_id, endpoint_id, disable, fact,
+                 coalesce((fact ->> 'disabled_at')::timestamptz, statement_timestamp()) AS at
           FROM settled WHERE disable IS NOT NULL
           ORDER BY bucket, merchant_id, endpoint_id) i
     WHERE e.bucket = i.bucket AND e.merchant_id = i.merchant_id AND e.id = i.endpoint_id AND e.enabled
         AND (SELECT count(*) FROM failing) IS NOT NULL  -- health before endpoints, as whoever changes them locks them
+    RETURNING e.bucket, e.merchant_id, e.id, i.fact, i.at
 ),
+facts AS MATERIALIZED (
+    SELECT d.bucket, d.merchant_id, f.event_id, f.type, d.id AS subject_id, f.body, d.at AS created_at
+    FROM disabled d
+    CROSS JOIN LATERAL json_to_record(d.fact) AS f (event_id text, type text, body text)
+    WHERE d.fact IS NOT NULL
+),
+{{outbox.append_events}},
 finished AS (
     SELECT status = 'failed' AS failed FROM ended
 ),

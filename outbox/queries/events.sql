@@ -2,7 +2,8 @@
 -- Write facts and owe each to the endpoints that want it, within the statement that made them true.
 -- Reads a CTE `facts (bucket, merchant_id, event_id, type, subject_id, body, created_at)`. A delivery's id is its
 -- event's with the last two characters counting the endpoints: unique, sorted like the event, and made without a
--- volatile function. The event keeps how many wanted it, so that "no delivery" is a fact and not a gap.
+-- volatile function. The event keeps how many wanted it, so that "no delivery" is a fact and not a gap. What happens to
+-- an endpoint is told to the merchant's others.
 wanted AS MATERIALIZED (
     SELECT f.bucket, f.merchant_id, f.event_id, f.type, f.subject_id, f.created_at, e.id AS endpoint_id,
            coalesce(e.retry_schedule[1], 0) AS first_delay,
@@ -10,7 +11,7 @@ wanted AS MATERIALIZED (
            (row_number() OVER (PARTITION BY f.bucket, f.merchant_id, f.event_id ORDER BY e.id) - 1)::int AS ordinal
     FROM facts f
     JOIN endpoints e ON e.bucket = f.bucket AND e.merchant_id = f.merchant_id AND e.enabled
-        AND e.event_types && ARRAY['*', split_part(f.type, '.', 1) || '.*', f.type]
+        AND e.event_types && ARRAY['*', split_part(f.type, '.', 1) || '.*', f.type] AND e.id <> f.subject_id
 ),
 appended AS (
     INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at)

@@ -10,7 +10,10 @@ from psycopg import sql
 from gateway.config import Config
 from gateway.merchants import add_key, add_merchant
 
-_WATCHED = ("endpoints", "events", "outbox", "deliveries", "delivery_attempts", "api_keys", "idempotency_keys")
+_WATCHED = (
+    "endpoints", "endpoint_health", "events", "outbox", "deliveries", "delivery_attempts", "api_keys",
+    "idempotency_keys",
+)  # fmt: skip
 
 
 async def stranger(config: Config) -> dict[str, str]:

@@ -55,8 +55,8 @@ def list_(merchant: str | None = None, /, *, limit: Limit = 100, json: Json = Fa
     columns = [
         Column("ENDPOINT", lambda row: row["id"]),
         Column("STATE", _state),
-        Column("CIRCUIT", lambda row: "" if row["circuit"] == "closed" else row["circuit"], optional=True),
-        Column("FAILING SINCE", lambda row: full(row["failing_since"]) if row["failing_since"] else "", optional=True),
+        Column("CIRCUIT", lambda row: str(row["circuit"]) if row["probe_at"] else "", optional=True),
+        Column("FAILING SINCE", lambda row: full(row["failing_since"]) or "", optional=True),
         Column("RATE", lambda row: f"{row['rate']}/s" if row["rate"] else "", optional=True),
         Column("ORDERED", lambda row: "yes" if row["ordered"] else "", optional=True),
         Column("EVENTS", lambda row: ",".join(row["events"]), elastic=True),

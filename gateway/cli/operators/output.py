@@ -28,7 +28,7 @@ Row = dict[str, Any]
 _COLOURS = {
     **dict.fromkeys(("success", "processed", "paid", "enabled", "live", "active"), "green"),
     **dict.fromkeys(("failed", "disabled", "silent", "revoked"), "red"),
-    **dict.fromkeys(("pending", "attempted"), "yellow"),
+    **dict.fromkeys(("pending", "attempted", "failing"), "yellow"),
 }
 _NO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())  # noqa: SIM905
 _THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905 - ISO 4217, like the line above

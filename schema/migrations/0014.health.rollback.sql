@@ -1,0 +1,1 @@
+ALTER TABLE endpoint_health DROP COLUMN warned_at;
