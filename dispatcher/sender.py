@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -151,7 +153,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds; the date form of RFC 9110 is rare in answers to machines, and counts as none."""
-    if value is None or not (value.isascii() and value.isdigit()):
+    """Seconds, from either form of RFC 9110, 10.2.3; what is neither counts as none."""
+    if value is None:
         return None
-    return float(min(int(value[:9]), _MAX_RETRY_AFTER))
+    if value.isascii() and value.isdigit():
+        return float(min(int(value[:9]), _MAX_RETRY_AFTER))
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # A date without a zone is GMT, as RFC 9110 has all dates.
+    left = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(left, 0.0), float(_MAX_RETRY_AFTER))
