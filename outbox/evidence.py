@@ -42,8 +42,8 @@ async def signers(
     whose = {"bucket": bucket, "merchant_id": merchant_id}
     found: list[Signer] = []
     for row in await fetch(conn, SQL["evidence_secrets"], whose | {"endpoint_id": endpoint_id, "delivery_id": known}):
-        sealed = {None: row["sealed_secret"], row["previous_secret_expires_at"]: row["sealed_previous_secret"]}
-        for until, value in sealed.items():
+        replaced = (row["previous_secret_expires_at"], row["sealed_previous_secret"])
+        for until, value in ((None, row["sealed_secret"]), replaced):
             if value is None:
                 continue
             try:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.mistakes import WORDS
+
 
 class Example(msgspec.Struct, frozen=True):
     """A call as it is made, and what it is answered."""
@@ -103,6 +105,64 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ),
     ("post", "/api/v1/webhooks/test"): Example(
         202, {"default": {}, "payment": {"event": "payment.success"}, "own_data": {"data": {"hello": "world"}}}
+    ),
+    ("post", "/api/v1/webhooks/recover"): Example(
+        202,
+        {
+            "what_was_lost": {"since": "2026-01-15T10:00:00Z", "until": "2026-01-16T10:00:00Z"},
+            "only_count": {"since": "2026-01-15T10:00:00Z", "event": "payment.*", "dry_run": True},
+        },
+        {
+            "id": "rcv_01kaxe3v7cfz9v1tm1r2c3d4e5",
+            "status": "running",
+            "total": 1840,
+            "total_is": "exact",
+            "scheduled": 0,
+            "skipped": 0,
+            "recovers": ["failed", "missed"],
+            "endpoint": None,
+            "event": None,
+            "since": "2026-01-15T10:00:00Z",
+            "until": "2026-01-16T10:00:00Z",
+            "rate": 100,
+            "created_at": "2026-01-16T10:05:00.123456Z",
+            "updated_at": "2026-01-16T10:05:00.123456Z",
+            "finished_at": None,
+        },
+    ),
+    ("post", "/api/v1/webhooks/verify"): Example(
+        200,
+        {
+            "re_serialised": {
+                "body": '{"event_type": "ping", "data": {"success": true}}',
+                "headers": {
+                    "webhook-id": "msg_loFOjxBNrRLzqYUf",
+                    "webhook-timestamp": "1731705121",
+                    "webhook-signature": "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=",
+                },
+                "secret": "whsec_plJ3nmyCDGBKInavdOK15jsl",
+                "received_at": "2024-11-15T21:12:02Z",
+            }
+        },
+        {
+            "valid": False,
+            "reason": "body_reserialised",
+            "description": WORDS["body_reserialised"].description,
+            "hint": WORDS["body_reserialised"].hint,
+            "mistakes": ["body_reserialised"],
+            "marks": ["spaces after commas or colons"],
+            "offset": None,
+            "checks": {
+                "webhook_signature": "wrong",
+                "x_webhook_signature": "absent",
+                "timestamp": "fresh",
+                "age_seconds": 1,
+                "body": "unknown",
+                "secret": "none_of_yours",
+                "secret_endpoint_id": None,
+                "secret_until": None,
+            },
+        },
     ),
     ("post", "/api/v1/webhooks/secret/regenerate"): Example(200, {"a_day": {}, "at_once": {"overlap_seconds": 0}}),
     ("post", "/api/v1/webhook-endpoints"): Example(
