@@ -27,6 +27,7 @@ DEFAULT_RATE = 100
 USUAL: tuple[Recovers, ...] = ("failed", "missed")
 """What is recovered when no status is named."""
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # nothing is older, and what is asked of before may not be computed with
 _AHEAD = timedelta(minutes=1)  # that a merchant's clock may be ahead of ours when it says now
 
 Rate = Annotated[int, Meta(ge=1, le=1000, description="Deliveries a second, at most")]
@@ -213,6 +214,7 @@ async def _scope(
     if until is not None and until > now + _AHEAD:
         raise BadRequestError("until must not be in the future", field="until", reason="range_invalid")
     end = min(until or now, now)
+    since = max(since, _BEGINNING)
     if since > end:
         raise BadRequestError("since must not be after until, nor in the future", field="since", reason="range_invalid")
     if event is not None and event not in endpoint_rules.PATTERNS - {"*"}:
@@ -229,8 +231,8 @@ async def _scope(
         endpoint=endpoint,
         event=event,
         recovers=USUAL if status is None else (status,),
-        since=since,
-        until=end,
+        since=since.astimezone(UTC),
+        until=end.astimezone(UTC),
         up_to_now=until is None or until >= now,
     )
 

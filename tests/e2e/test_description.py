@@ -102,8 +102,10 @@ def test_every_call_does_what_its_description_says(description: Json, http: http
             there = path.format(**{key: _make(http, key) for key in _keys(path)})
             said = http.request(method, there, json=example["value"])
             good = [status for status in call["responses"] if status < "300"]
-            assert [str(said.status_code)] == good, (method, path, name, said.text)
-            schema = call["responses"][good[0]].get("content", {}).get("application/json", {}).get("schema")
+            assert str(said.status_code) in good, (method, path, name, said.text)
+            schema = (
+                call["responses"][str(said.status_code)].get("content", {}).get("application/json", {}).get("schema")
+            )
             if schema is not None:
                 _validate(description, schema, said.json())
             replayed += 1
@@ -188,6 +190,7 @@ MAKERS: dict[str, Callable[[httpx.Client], Json]] = {
     ).json(),
     "delivery_id": _delivery,
     "event_id": _event,
+    "recovery_id": lambda http: http.post("/webhooks/recover", json={"since": "2026-01-01T00:00:00Z"}).json(),
     "key_id": lambda http: http.post("/api-keys", json={"scopes": ["read"]}).json(),
 }
 

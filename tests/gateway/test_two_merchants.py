@@ -52,6 +52,7 @@ class TwoMerchants(RuleBasedStateMachine):
     endpoints = Bundle("endpoints")
     keys = Bundle("keys")
     events = Bundle("events")
+    recoveries = Bundle("recoveries")
 
     @initialize()
     def begin(self) -> None:
@@ -189,7 +190,25 @@ class TwoMerchants(RuleBasedStateMachine):
         said = self.merchants[turn].http.post(f"/webhooks/{delivery_id}/retry")
         assert (said.status_code, said.json()["id"]) == (200, delivery_id)
 
-    @rule(thing=orders | payments | refunds | deliveries | endpoints | keys | events, data=st.data())
+    @rule(target=recoveries, turn=st.integers(0, 1), data=st.data())
+    def recover(self, turn: int, data: st.DataObject) -> tuple[int, str]:
+        """What is sent again is the merchant's own: deliveries that failed, of which there are none here."""
+        status = data.draw(st.sampled_from(["failed", "success"]))
+        said = self.merchants[turn].http.post(
+            "/webhooks/recover", json={"since": "2026-01-01T00:00:00Z", "status": status}
+        )
+        assert said.status_code == 202 or said.json()["error"]["reason"] == "too_many_recoveries", said.text
+        return turn, said.json().get("id", "")
+
+    @rule(recovery=recoveries, verb=st.sampled_from(["pause", "resume", "cancel"]))
+    def hold_a_recovery(self, recovery: tuple[int, str], verb: str) -> None:
+        turn, recovery_id = recovery
+        if not recovery_id:
+            return
+        said = self.merchants[turn].http.post(f"/webhooks/recoveries/{recovery_id}/{verb}")
+        assert said.status_code == 200 or said.json()["error"]["reason"] == "recovery_ended", said.text
+
+    @rule(thing=orders | payments | refunds | deliveries | endpoints | keys | events | recoveries, data=st.data())
     def try_the_others(self, thing: tuple[int, str], data: st.DataObject) -> None:
         """Every call that takes an id, with an id of the other merchant: 404, and nothing has changed."""
         turn, its_id = thing
@@ -206,7 +225,7 @@ class TwoMerchants(RuleBasedStateMachine):
         assert said.json()["error"]["code"] == "NOT_FOUND"
         assert self.merchants[turn].merchant_id not in said.text
         after = owner.get(read)
-        if not its_id.startswith("dlv_"):  # a delivery goes on by itself
+        if not its_id.startswith(("dlv_", "rcv_")):  # a delivery and a recovery go on by themselves
             assert after.json() == before.json()
 
     @rule(thing=orders | payments | endpoints)
@@ -263,6 +282,7 @@ def _calls(its_id: str) -> tuple[str, list[tuple[str, str, Json | None]]]:
     pay = {"order_id": its_id, "method": "upi", "vpa": "a1@psp"}
     order, payment, refund = f"/orders/{its_id}", f"/payments/{its_id}", f"/refunds/{its_id}"
     delivery, endpoint, event = f"/webhooks/{its_id}", f"/webhook-endpoints/{its_id}", f"/events/{its_id}"
+    recovery = f"/webhooks/recoveries/{its_id}"
     calls: dict[str, tuple[str, list[tuple[str, str, Json | None]]]] = {
         "order": (order, [("GET", order, None), ("POST", "/payments", pay)]),
         "pay": (
@@ -285,11 +305,21 @@ def _calls(its_id: str) -> tuple[str, list[tuple[str, str, Json | None]]]:
                 ("GET", f"{endpoint}/secret", None),
                 ("POST", f"{endpoint}/secret/regenerate", {}),
                 ("POST", "/webhooks/test", {"endpoint_id": its_id}),
+                ("POST", "/webhooks/recover", {"since": "2026-01-01T00:00:00Z", "endpoint": its_id}),
                 ("POST", "/webhooks/verify", {"endpoint_id": its_id, "body": "{}", "headers": {}}),
             ],
         ),
         "key": ("/api-keys", [("POST", f"/api-keys/{its_id}/revoke", None)]),
         "evt": (event, [("GET", event, None)]),
+        "rcv": (
+            recovery,
+            [
+                ("GET", recovery, None),
+                ("POST", f"{recovery}/pause", None),
+                ("POST", f"{recovery}/resume", None),
+                ("POST", f"{recovery}/cancel", None),
+            ],
+        ),
     }
     return calls[its_id.partition("_")[0]]
 
@@ -319,7 +349,7 @@ def shop(database_url: str, tmp_path: Path) -> Iterator[Stack]:
 def test_every_call_with_an_id_is_tried(config: Config) -> None:
     """A call of tomorrow that takes an id, and is not tried with the other merchant's, fails here."""
     ids = {"order": "order_id", "pay": "payment_id", "rfnd": "refund_id", "dlv": "delivery_id", "whep": "endpoint_id",
-           "key": "key_id", "evt": "event_id"}  # fmt: skip
+           "key": "key_id", "evt": "event_id", "rcv": "recovery_id"}  # fmt: skip
     tried = {
         (method.lower(), path.replace(f"{kind}_1", f"{{{name}}}"))
         for kind, name in ids.items()
