@@ -13,7 +13,7 @@ import structlog
 from gateway.facts import fact
 from kit.db import AWAY
 from outbox import endpoints, failing
-from outbox.health import Health, disabled_from, warnings_due
+from outbox.health import EndpointHealth, disabled_from, warnings_due
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ async def _tell(conn: Connection, found: Failing, disable_after: timedelta | Non
     return True
 
 
-def _disabled(endpoint: Endpoint, reason: str, now: datetime, health: Health) -> Endpoint:
+def _disabled(endpoint: Endpoint, reason: str, now: datetime, health: EndpointHealth) -> Endpoint:
     """The endpoint as it will be."""
     return msgspec.structs.replace(
         endpoint,

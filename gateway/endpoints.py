@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway import endpoint_rules as rules
+from gateway import recoveries
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.notes import NO_NUL
 from outbox import endpoints
 from outbox.endpoints import Changes, Endpoint, Secret
-from outbox.health import Health
+from outbox.health import EndpointHealth
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from gateway.merchants import Merchant
     from kit.db import Connection
     from kit.seal import Sealer
@@ -60,7 +59,9 @@ Headers = Annotated[
         " Headers of Ledgate, of the connection and of the body are refused",
     ),
 ]
-Disabling: TypeAlias = "timedelta | None"
+_DEFAULT_SPAN = 9_360  # seconds: the default schedule's steps
+
+Disabling: TypeAlias = timedelta | None
 """How long an endpoint may do nothing but fail before it is disabled; None for ever."""
 Overlap = Annotated[int, Meta(ge=0, le=7 * 24 * 3600, description="Seconds for which the old secret signs too")]
 
@@ -93,6 +94,8 @@ class ChangeEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of them: those that are not named are gone."""
     enabled: bool | UnsetType = UNSET
     """True also says that it is mended: what was known of its health is forgotten, its circuit is closed."""
+    recover: bool = False
+    """With `enabled: true`: send again what failed, and what was missed, since the trouble began."""
 
 
 class SaveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +118,13 @@ class NewEndpoint(Endpoint, frozen=True, kw_only=True):
     webhook_secret: str
 
 
+class ChangedEndpoint(Endpoint, frozen=True, kw_only=True):
+    """An endpoint as it is after a change."""
+
+    recovery_id: str | UnsetType = UNSET
+    """The recovery that `recover` began; absent when there was nothing to recover from."""
+
+
 class EndpointList(msgspec.Struct, frozen=True):
     """All endpoints of a merchant, the oldest first: there are 50 at most, so that one page holds them."""
 
@@ -132,7 +142,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True):
     disabled_reason: str | None
     """Why Ledgate turned it off; null when you did, or when it is on."""
     disabled_at: datetime | None
-    health: Health | None
+    health: EndpointHealth | None
     """Null when there is none."""
     endpoint_id: str | None
     updated_at: datetime | None
@@ -197,11 +207,13 @@ async def change(
     request: ChangeEndpoint,
     *,
     disable_after: Disabling,
-) -> Endpoint:
+) -> ChangedEndpoint:
     """Change an endpoint: what it is sent from then on, open deliveries included, goes the new way.
 
+    With `recover`, within a transaction.
+
     Raises:
-        BadRequestError: naming the field.
+        BadRequestError: naming the field; `recover_without_enabled`, or `too_many_recoveries`.
         NotFoundError: there is none, or it is another merchant's.
     """
     if request.url is not UNSET:
@@ -215,12 +227,35 @@ async def change(
         rules.check_schedule(request.retry_schedule or ())
     if request.headers is not UNSET:
         rules.check_headers(request.headers or {})
-    given = {name: getattr(request, name) for name in request.__struct_fields__}
+    if request.recover and request.enabled is not True:
+        description = "recover goes with enabled: true; a recovery of its own is POST /webhooks/recover"
+        raise BadRequestError(description, field="recover", reason="recover_without_enabled")
+    since = await _missed_since(conn, merchant, endpoint_id) if request.recover else None
+    given = {name: getattr(request, name) for name in Changes.__struct_fields__}
     changes = Changes(**given | {"events": events})
     found = await endpoints.change(conn, sealer, endpoint_id, changes, **_whose(merchant), disable_after=disable_after)
     if found is None:
         raise _unknown(endpoint_id)
-    return found
+    changed = msgspec.convert(msgspec.structs.asdict(found), ChangedEndpoint)
+    if since is None:
+        return changed
+    began = await recoveries.start(conn, merchant, since=since, endpoint=endpoint_id)
+    return msgspec.structs.replace(changed, recovery_id=began.id)
+
+
+async def _missed_since(conn: Connection, merchant: Merchant, endpoint_id: str) -> datetime | None:
+    """When the oldest event may have been written that an endpoint in trouble, or turned off, did not get.
+
+    None when it is neither. A delivery that failed since then may have begun its schedule before; what arrived is not
+    sent again in any case.
+    """
+    await endpoints.lock(conn, merchant_id=merchant.merchant_id)  # of two who ask at once, one recovers
+    found = await endpoints.get(conn, endpoint_id, **_whose(merchant))
+    if found is None:
+        return None
+    began = [at for at in (found.health.failing_since, found.disabled_at) if at is not None]
+    span = sum(found.retry_schedule) if found.retry_schedule else _DEFAULT_SPAN
+    return min(began) - timedelta(seconds=span) if began else None
 
 
 async def remove(conn: Connection, merchant: Merchant, endpoint_id: str) -> None:

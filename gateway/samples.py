@@ -15,7 +15,7 @@ from gateway.payments import Payment
 from gateway.refunds import Refund
 from kit import ids
 from outbox.endpoints import Endpoint
-from outbox.health import Health
+from outbox.health import EndpointHealth
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -152,7 +152,7 @@ def _order(now: datetime) -> Order:
 
 def _endpoint(now: datetime, *, disabled: bool) -> Endpoint:
     days = 5 if disabled else 1
-    health = Health(
+    health = EndpointHealth(
         state="failing",
         circuit="half_open",
         failures=42,

@@ -13,7 +13,7 @@ import msgspec
 from kit import ids
 from kit.db import fetch
 from outbox import SQL
-from outbox.health import Health
+from outbox.health import EndpointHealth
 from outbox.health import shown as shown_health
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None
     default: bool
     """The one of `/webhooks/config`."""
-    health: Health
+    health: EndpointHealth
     version: int
     """Increments with each change, and with each event that tells of it."""
     created_at: datetime

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from outbox.work import Work
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How an endpoint fares. Times in UTC."""
 
     state: Literal["ok", "failing"] = "ok"
@@ -69,11 +69,11 @@ def disabled_from(
     return over if warned_at is None else max(over, warned_at + WARNED_AT[0] * disable_after)
 
 
-def shown(row: Mapping[str, Any] | None, *, enabled: bool, disable_after: timedelta | None) -> Health:
+def shown(row: Mapping[str, Any] | None, *, enabled: bool, disable_after: timedelta | None) -> EndpointHealth:
     """An endpoint's health as merchants see it, from what `health_shown` reads; None for an endpoint that works."""
     if row is None:
-        return Health()
-    found, warned_at = msgspec.convert(row, Health), msgspec.convert(row["warned_at"], datetime | None)
+        return EndpointHealth()
+    found, warned_at = msgspec.convert(row, EndpointHealth), msgspec.convert(row["warned_at"], datetime | None)
     if not enabled or found.failing_since is None:
         return found
     until = disabled_from(found.failing_since, warned_at, disable_after)

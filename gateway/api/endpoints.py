@@ -13,6 +13,7 @@ from gateway.api.common import AnyRequest, Key, respond
 from gateway.api.docs import ERRORS, READ_ERRORS
 from gateway.api.wire import StrictJson
 from gateway.endpoints import (
+    ChangedEndpoint,
     ChangeEndpoint,
     CreateEndpoint,
     EndpointList,
@@ -73,13 +74,19 @@ async def get_endpoint(request: AnyRequest, endpoint_id: FromPath[str]) -> Endpo
 
 @patch("/webhook-endpoints/{endpoint_id:str}", dto=StrictJson[ChangeEndpoint], return_dto=None,
        tags=["Webhook endpoints"], summary="Change an endpoint", responses=ERRORS)  # fmt: skip
-async def change_endpoint(request: AnyRequest, endpoint_id: FromPath[str], data: JSONBody[ChangeEndpoint]) -> Endpoint:
-    """Change what is given. Open deliveries go the new way too; enabled again, it has no `disabled_reason` any more."""
+async def change_endpoint(
+    request: AnyRequest, endpoint_id: FromPath[str], data: JSONBody[ChangeEndpoint]
+) -> ChangedEndpoint:
+    """Change what is given. Open deliveries go the new way too.
+
+    Enabled again, or moved to another URL, an endpoint starts afresh: no `disabled_reason`, no failures, its circuit
+    closed. With `recover` it also gets what it failed to get, and what it missed, since the trouble began.
+    """
     merchant = await authenticate(request, "write")
     gateway = request.app.state.gateway
     if data.url is not UNSET:
         await gateway.egress.check_url(data.url, "url")
-    async with gateway.database.connection() as conn:
+    async with gateway.database.transaction() as conn:
         return await endpoints.change(
             conn, merchant, gateway.sealer, _known(endpoint_id), data, disable_after=gateway.config.disabling
         )
