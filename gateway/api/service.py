@@ -11,7 +11,7 @@ from gateway.api.docs import READ_ERRORS
 from outbox import work as outbox_work
 
 
-class Health(msgspec.Struct, frozen=True):
+class Liveness(msgspec.Struct, frozen=True):
     """Liveness or readiness."""
 
     status: Literal["ok", "unavailable"]
@@ -30,16 +30,16 @@ class JobsStatus(msgspec.Struct, frozen=True):
 
 
 @get("/health", tags=["Service"], summary="Liveness", security=[])
-async def health() -> Health:
+async def health() -> Liveness:
     """The process serves. Says nothing about the database."""
-    return Health("ok")
+    return Liveness("ok")
 
 
 @get("/health/ready", tags=["Service"], summary="Readiness", security=[])
-async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+async def ready(request: Request[Any, Any, Any]) -> Response[Liveness]:
     """The database answers and has every migration; else 503."""
     state = await request.app.state.gateway.readiness()
-    body = Health("ok" if state == "ok" else "unavailable", state)
+    body = Liveness("ok" if state == "ok" else "unavailable", state)
     return Response(body, status_code=200 if state == "ok" else 503, media_type=MediaType.JSON)
 
 
