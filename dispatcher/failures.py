@@ -62,7 +62,7 @@ def _system(error: OSError) -> str | None:
 
 def _first(message: str) -> str:
     """The first paragraph, on one line: those that follow quote what came."""
-    return " ".join(message.split("\n\n", maxsplit=1)[0].split()).rstrip(":")
+    return " ".join(message.split("\n\n", maxsplit=1)[0].partition(" when reading")[0].split()).rstrip(":")
 
 
 _TOLD: dict[type[BaseException], Callable[[Any], str]] = {  # the narrower kind before the wider one
