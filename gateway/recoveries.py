@@ -28,7 +28,7 @@ USUAL: tuple[Recovers, ...] = ("failed", "missed")
 """What is recovered when no status is named."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # nothing is older, and what is asked of before may not be computed with
-_AHEAD = timedelta(minutes=1)  # that a merchant's clock may be ahead of ours when it says now
+_AHEAD = timedelta(minutes=1)  # that somebody's clock may be ahead of the database's when it says now
 
 Rate = Annotated[int, Meta(ge=1, le=1000, description="Deliveries a second, at most")]
 
@@ -107,7 +107,7 @@ async def start(
         BadRequestError: `range_invalid`, `event_type_unknown`, `endpoint_disabled` or `too_many_recoveries`.
         NotFoundError: there is no such endpoint, or it is another merchant's.
     """
-    now = datetime.now(UTC)
+    now = await recoveries.now(conn)
     scope = await _scope(conn, merchant, now, since=since, until=until, endpoint=endpoint, event=event, status=status)
     # A lock and then a count, in two statements: the second one's snapshot holds what was added while we waited.
     await recoveries.lock(conn, merchant_id=merchant.merchant_id)
@@ -115,7 +115,7 @@ async def start(
         description = f"{MAX_OPEN} recoveries are running or paused; wait for one, or cancel one"
         raise BadRequestError(description, reason="too_many_recoveries")
     counted = await recoveries.count(conn, scope, **_whose(merchant))
-    return await recoveries.add(conn, scope, counted, rate=rate, now=now, **_whose(merchant))
+    return await recoveries.add(conn, scope, counted, rate=rate, asked_at=now, **_whose(merchant))
 
 
 async def dry_run(
@@ -129,7 +129,7 @@ async def dry_run(
     status: Recovers | None = None,
 ) -> DryRun:
     """Count what `start` with the same arguments would do now, and do nothing. Raises what it raises of them."""
-    now = datetime.now(UTC)
+    now = await recoveries.now(conn)
     scope = await _scope(conn, merchant, now, since=since, until=until, endpoint=endpoint, event=event, status=status)
     counted: Count = await recoveries.count(conn, scope, **_whose(merchant))
     return DryRun(
@@ -215,6 +215,8 @@ async def _scope(
         raise BadRequestError("until must not be in the future", field="until", reason="range_invalid")
     end = min(until or now, now)
     since = max(since, _BEGINNING)
+    if until is None and since <= now + _AHEAD:
+        since = min(since, now)
     if since > end:
         raise BadRequestError("since must not be after until, nor in the future", field="since", reason="range_invalid")
     if event is not None and event not in endpoint_rules.PATTERNS - {"*"}:

@@ -36,7 +36,7 @@ COUNTED = {"deliveries": 50_000, "events": 20_000}
 """Rows of each walk that are looked at for a count; what lies beyond is found by the job all the same."""
 
 LOOKED_AT = 1000
-"""Rows that one step looks at."""
+"""Rows that one step looks at, at most: four for each delivery that it may schedule, but 250."""
 
 _STEP = 0.5  # seconds' worth of the rate that one step schedules
 _SLACK = timedelta(seconds=2)  # between the time in an id and created_at, both taken by one process
@@ -126,6 +126,13 @@ class Stepped(msgspec.Struct, frozen=True):
     skipped: int
 
 
+async def now(conn: Connection) -> datetime:
+    """The database's time: ranges are measured by the one clock that all processes share."""
+    (row,) = await fetch(conn, SQL["recovery_now"], {})
+    found: datetime = row["now"]
+    return found
+
+
 async def lock(conn: Connection, *, merchant_id: str) -> None:
     """Hold up whoever wants to start a recovery of the same merchant, until the transaction ends."""
     await conn.execute(SQL["lock_recoveries"], {"merchant_id": merchant_id})
@@ -144,7 +151,7 @@ async def count(conn: Connection, scope: Scope, *, bucket: int, merchant_id: str
     by_event: dict[str, int] = {}
     names = {"deliveries": "count_recoverable", "events": "count_missed"}
     for walk in scope.walks:
-        values = _values(scope, walk) | {"place": scope.begin(walk), "look": COUNTED[walk]}
+        values = asked(scope, walk) | {"place": scope.begin(walk), "look": COUNTED[walk]}
         rows = await fetch(conn, _text(names[walk], values), values | {"bucket": bucket, "merchant_id": merchant_id})
         for row in rows:
             if row["type"] is None:
@@ -158,7 +165,7 @@ async def count(conn: Connection, scope: Scope, *, bucket: int, merchant_id: str
 
 
 async def add(
-    conn: Connection, scope: Scope, counted: Count, *, rate: int, bucket: int, merchant_id: str, now: datetime
+    conn: Connection, scope: Scope, counted: Count, *, rate: int, bucket: int, merchant_id: str, asked_at: datetime
 ) -> Recovery:
     """Write a recovery and its work in one statement; a dispatcher begins at once."""
     values = {
@@ -175,7 +182,7 @@ async def add(
         "total": counted.total,
         "total_is_exact": counted.exact,
         "place": scope.begin(scope.walks[0]),
-        "created_at": now,
+        "created_at": asked_at,
     }
     (row,) = await fetch(conn, SQL["add_recovery"], values)
     return msgspec.convert(row, Recovery)
@@ -212,13 +219,14 @@ async def step(conn: Connection, due: Step, *, dispatcher: str) -> Stepped | Non
     """
     work, scope = due.work, due.scope
     walk: Walk = "deliveries" if due.place.startswith("dlv_") else "events"
+    chunk = max(1, round(due.rate * _STEP))
     later = scope.walks[scope.walks.index(walk) + 1 :]
     name = {"deliveries": "recover_deliveries", "events": "recover_missed"}[walk]
-    values = _values(scope, walk) | {
+    values = asked(scope, walk) | {
         "place": due.place,
-        "look": LOOKED_AT,
+        "look": min(LOOKED_AT, max(250, 4 * chunk)),
         "next_place": scope.begin(later[0]) if later else None,
-        "chunk": max(1, round(due.rate * _STEP)),
+        "chunk": chunk,
         "most_open": MAX_WAITING,
         "id": work.id,
         "claims": work.claims,
@@ -241,7 +249,7 @@ def _step(work: Work, row: dict[str, Any]) -> Step:
     return Step(work, scope, row["rate"], row["place"])
 
 
-def _values(scope: Scope, walk: Walk) -> dict[str, object]:
+def asked(scope: Scope, walk: Walk) -> dict[str, object]:
     """What a walk asks for; filters that are not given are not in it."""
     until = scope.until
     if walk == "events" and scope.up_to_now:

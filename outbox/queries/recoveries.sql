@@ -92,6 +92,10 @@ SELECT NULL, 0, 0, count(*) FROM looked;
 id, state AS status, total, CASE WHEN total_is_exact THEN 'exact' ELSE 'at_least' END AS total_is, scheduled, skipped,
 recovers, endpoint_id AS endpoint, event, since, until, rate, created_at, updated_at, finished_at
 
+-- name: recovery_now
+-- The clock that ranges are measured by.
+SELECT statement_timestamp() AS now;
+
 -- name: lock_recoveries
 -- Who starts a recovery waits for whoever starts one of the same merchant now: the bound is counted by the next
 -- statement.
