@@ -48,6 +48,14 @@ _NOT_PUBLIC: Final = tuple(
         ),
     )
 )
+_RANGES: Final = {
+    version: [
+        (int(network.network_address), int(network.broadcast_address))
+        for network in _NOT_PUBLIC
+        if network.version == version
+    ]
+    for version in (4, 6)
+}
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")  # all that IANA has given out of IPv6 for the public
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
@@ -93,7 +101,8 @@ class Rules(NamedTuple):
             return carried is None or self.permits(carried)
         if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
             return False
-        return not any(address in network for network in _NOT_PUBLIC)
+        value = int(address)
+        return not any(first <= value <= last for first, last in _RANGES[address.version])
 
     def check_address(self, text: str) -> None:
         """Judge a numeric address, as a socket takes it; the zone of an IPv6 address is left aside.
