@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 
@@ -15,6 +16,8 @@ from gateway.secrets import make_sealer
 from kit import logs
 from kit.config import ConfigError
 
+_FILES = 65_536
+
 
 async def serve(dispatcher: Dispatcher) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
@@ -24,6 +27,14 @@ async def serve(dispatcher: Dispatcher) -> None:
     await dispatcher.run()
 
 
+def _open_files() -> None:
+    """Every webhook in flight is a socket: allow as many as the machine lets us, 65,536 at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main() -> None:
     """Read the settings and run."""
     try:
@@ -31,6 +42,7 @@ def main() -> None:
         make_sealer(config)
     except ConfigError as error:
         sys.exit(f"ledgate dispatcher: {error}")
+    _open_files()
     logs.setup(level=config.log_level, style=config.log_format, service="dispatcher")
 
     async def run() -> None:

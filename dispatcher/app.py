@@ -95,7 +95,7 @@ class Dispatcher:
         config = self._config
         sealer = make_sealer(config)
         # Every lane's room in one pool: an attempt must never wait for a connection within its own time.
-        sender = Sender(config.egress, connections=2 * config.max_deliveries)
+        sender = Sender(config.egress, connections=4 * config.max_deliveries)
         async with Database(
             config.database_url,
             name="ledgate-dispatcher",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FOR_ROOM = 0.02  # seconds to the next claim where work waits for room
+_HANGS = 1.0  # seconds after which work in flight takes no room from other work
 _LAST_WORDS = 5.0  # seconds for writing down what ended before a stop
 
 
@@ -74,6 +76,7 @@ class Lane(Generic[O]):
         poll_max: float,
     ) -> None:
         self.in_flight: dict[tuple[str, int], Work] = {}
+        self._began: dict[tuple[str, int], float] = {}
         self.settled = 0
         self.claims = claims
         self._worker = worker
@@ -118,8 +121,10 @@ class Lane(Generic[O]):
             works = await self.claims.claim(conn, limit=limit)
         if not works:
             return 0
+        began = time.monotonic()
         for work in works:
             self.in_flight[work.id, work.claims] = work
+            self._began[work.id, work.claims] = began
         try:
             prepared = await self._worker.prepare(works)
         except AWAY:
@@ -181,7 +186,14 @@ class Lane(Generic[O]):
             raise
 
     def _room(self) -> int:
-        return self._worker.capacity - len(self.in_flight)
+        """What hangs takes no room: after a second it counts no more, up to as much again as the capacity."""
+        capacity, old = self._worker.capacity, time.monotonic() - _HANGS
+        hanging = 0
+        for began in self._began.values():  # the oldest come first
+            if began > old or hanging >= capacity:
+                break
+            hanging += 1
+        return capacity - (len(self.in_flight) - hanging)
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -210,3 +222,4 @@ class Lane(Generic[O]):
     def _forget(self, works: Sequence[Work]) -> None:
         for work in works:
             self.in_flight.pop((work.id, work.claims), None)
+            self._began.pop((work.id, work.claims), None)

@@ -160,7 +160,7 @@ def _retry_after(value: str | None) -> float | None:
         return float(min(int(value[:9]), _MAX_RETRY_AFTER))
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # A date without a zone is GMT, as RFC 9110 has all dates.
     left = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -136,6 +136,40 @@ async def test_a_backlog_that_cannot_move_holds_up_nobody_in_its_bucket(config: 
             release.set()
 
 
+async def test_many_that_hang_at_once_leave_room_for_one_that_does_not(config: Config, conn: Conn) -> None:
+    """40 receivers take in more than the dispatcher's capacity and never answer; somebody else is told meanwhile."""
+    arrived = asyncio.Event()
+    release = asyncio.Event()
+    hanging = 0
+
+    async def receive(request: web.Request) -> web.Response:
+        nonlocal hanging
+        if request.path == "/other":
+            arrived.set()
+        else:
+            hanging += 1
+            await release.wait()
+        return web.Response()
+
+    async with receiving(receive) as url:
+        for n in range(40):
+            jam = add_endpoint(conn, config, add_merchant(conn, bucket=n, name="jam"), url.replace("/hook", "/jam"))
+            owe(conn, jam, 3)
+        merchant = add_merchant(conn, bucket=50, name="other")
+        other = add_endpoint(conn, config, merchant, url.replace("/hook", "/other"))
+        async with dispatching(config, drain=0.1, max_deliveries=80):
+
+            async def full() -> bool:
+                return hanging >= 80
+
+            await eventually(full, what="a dispatcher that is full of requests without answers")
+            owe(conn, other, 1)
+            await asyncio.wait_for(arrived.wait(), 8)
+            ended = conn.execute("SELECT FROM delivery_attempts WHERE response_code IS NULL").fetchall()
+            assert not ended, "none that hung had timed out"
+            release.set()
+
+
 async def test_all_endpoints_of_a_crowded_bucket_are_served_in_turn(config: Config, conn: Conn) -> None:
     """30 endpoints with 80 due each, put in one after the other: none is done before all have begun."""
     got: list[str] = []
