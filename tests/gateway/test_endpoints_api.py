@@ -25,6 +25,10 @@ from tests.support.strangers import everything, stranger
 
 Conn = psycopg.Connection[dict[str, Any]]
 BASE = "/api/v1"
+WELL: dict[str, object] = {
+    "state": "ok", "circuit": "closed", "failures": 0, "failing_since": None, "last_failure_at": None,
+    "last_error": None, "probe_at": None, "will_be_disabled_at": None, "warnings": 0,
+}  # fmt: skip
 
 
 async def _call(api: Api, method: str, path: str, body: object = None, **headers: str) -> Any:
@@ -53,8 +57,9 @@ async def test_an_endpoint_is_made_read_listed_changed_and_deleted(api: Api, con
     assert _is_new_secret(secret)
     assert made | {"id": "", "created_at": "", "updated_at": ""} == {
         "id": "", "url": URL, "events": ["payment.*", "order.paid"], "description": "The shop",
-        "retry_schedule": [0, 30], "header_names": ["X-Token"], "enabled": True, "disabled_reason": None,
-        "default": False, "created_at": "", "updated_at": "",
+        "retry_schedule": [0, 30], "rate": None, "ordered": False, "header_names": ["X-Token"], "enabled": True,
+        "disabled_reason": None, "disabled_at": None, "default": False, "health": WELL, "version": 1,
+        "created_at": "", "updated_at": "",
     }  # fmt: skip
     path = f"/webhook-endpoints/{made['id']}"
     assert (await api.get(path)).json() == made
@@ -65,7 +70,8 @@ async def test_an_endpoint_is_made_read_listed_changed_and_deleted(api: Api, con
     said = await _call(api, "PATCH", path, {"events": ["*"], "description": None})
     changed = said.json()
     assert said.status_code == 200
-    assert changed | {"updated_at": ""} == made | {"events": ["*"], "description": None, "updated_at": ""}
+    expected = made | {"events": ["*"], "description": None, "version": 2, "updated_at": ""}
+    assert changed | {"updated_at": ""} == expected
     assert changed["updated_at"] > made["updated_at"]
     changed = (await _call(api, "PATCH", path, {"url": "http://other:8080/", "retry_schedule": None})).json()
     assert (changed["url"], changed["retry_schedule"], changed["header_names"]) == (
@@ -168,8 +174,8 @@ async def test_a_merchant_has_fifty_endpoints_whoever_races(api: Api, config: Co
 async def test_the_config_is_the_default_endpoint(api: Api, conn: Conn) -> None:
     conn.execute("DELETE FROM endpoints")
     assert (await api.get("/webhooks/config")).json() == {
-        "webhook_url": None, "enabled": False, "events": ["*"], "disabled_reason": None, "endpoint_id": None,
-        "updated_at": None,
+        "webhook_url": None, "enabled": False, "events": ["*"], "disabled_reason": None, "disabled_at": None,
+        "health": None, "endpoint_id": None, "updated_at": None,
     }  # fmt: skip
     for method, path in (("GET", "/webhooks/secret"), ("POST", "/webhooks/secret/regenerate")):
         said = await _call(api, method, path)
@@ -313,3 +319,25 @@ async def test_another_merchant_s_endpoints_are_not_there(api: Api, config: Conf
     theirs = (await _call(api, "PUT", "/webhooks/config", {"webhook_url": "http://theirs/"}, **other)).json()
     assert theirs["endpoint_id"] != default["id"]
     assert (await api.get("/webhooks/config")).json()["endpoint_id"] == default["id"]
+
+
+async def test_a_rate_and_an_order_are_set_shown_and_taken_away(api: Api, conn: Conn) -> None:
+    made = await _made(api, rate=20, ordered=True)
+    path = f"/webhook-endpoints/{made['id']}"
+    assert (made["rate"], made["ordered"]) == (20, True)
+    changed = (await _call(api, "PATCH", path, {"rate": 1000})).json()
+    assert (changed["rate"], changed["ordered"]) == (1000, True)
+    changed = (await _call(api, "PATCH", path, {"rate": None, "ordered": False})).json()
+    assert (changed["rate"], changed["ordered"]) == (None, False)
+    assert (await api.get(path)).json() == changed
+
+
+async def test_what_happens_to_an_order_concerns_events_from_then_on(
+    api: Api, db: Connection, config: Config, conn: Conn
+) -> None:
+    made = await _made(api, events=["payment.created"])
+    await pay(db, config)
+    await _call(api, "PATCH", f"/webhook-endpoints/{made['id']}", {"ordered": True})
+    await pay(db, config)
+    owed = conn.execute("SELECT kind FROM outbox WHERE endpoint_id = %s ORDER BY id", [made["id"]]).fetchall()
+    assert [one["kind"] for one in owed] == ["webhook.deliver", "webhook.ordered"]

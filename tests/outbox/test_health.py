@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -14,11 +14,12 @@ from gateway import demo
 from gateway.config import Config
 from gateway.secrets import make_sealer
 from kit.db import Connection
-from outbox import deliveries, endpoints, health, work
-from outbox.deliveries import Attempt, Outcome
+from outbox import deliveries, endpoints, health
+from outbox.deliveries import Outcome
 from outbox.work import Work
+from tests.support.attempts import claimed, failed, succeeded
 from tests.support.clock import Clock
-from tests.support.paying import ALL, MERCHANT, pay
+from tests.support.paying import MERCHANT
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -35,29 +36,6 @@ async def db(config: Config, clock: Clock) -> AsyncIterator[Connection]:
         yield made
 
 
-async def _claimed(db: Connection, config: Config, count: int = 1, who: str = "one") -> list[Work]:
-    """Claimed deliveries of the demo merchant's endpoints."""
-    await pay(db, config, -(-count // 2))
-    return (await work.claim(db, "webhook.deliver", ALL, limit=1000, lease=30, dispatcher=who))[:count]
-
-
-def _failed(one: Work, code: int | None = 503, error: str | None = None, **more: Any) -> Outcome:
-    attempt = Attempt(
-        number=one.attempts + 1,
-        started_at=datetime.now(UTC),
-        duration_ms=3,
-        request_headers="{}",
-        response_code=code,
-        error=error,
-    )
-    given: dict[str, Any] = {"status": "retry", "delay": 3600.0} | more
-    return Outcome(work=one, attempt=attempt, **given)
-
-
-def _succeeded(one: Work) -> Outcome:
-    return _failed(one, 200, status="success", delay=None)
-
-
 def _rows(conn: Conn) -> list[dict[str, Any]]:
     return conn.execute("SELECT * FROM endpoint_health ORDER BY endpoint_id").fetchall()
 
@@ -65,32 +43,32 @@ def _rows(conn: Conn) -> list[dict[str, Any]]:
 async def test_failures_count_from_the_first_and_one_success_forgets_them(
     db: Connection, config: Config, conn: Conn, clock: Clock
 ) -> None:
-    works = await _claimed(db, config, 6)
+    works = await claimed(db, config, 6)
     began = clock.now()
-    await deliveries.settle(db, [_failed(works[0]), _failed(works[1], None, "timed out " * 50)], dispatcher="one")
+    await deliveries.settle(db, [failed(works[0]), failed(works[1], None, "timed out " * 50)], dispatcher="one")
     clock.move(hours=5)
-    await deliveries.settle(db, [_failed(works[2], status="failed", delay=None)], dispatcher="one")
+    await deliveries.settle(db, [failed(works[2], status="failed", delay=None)], dispatcher="one")
 
     (row,) = _rows(conn)
     assert (row["failures"], row["last_error"], row["open_until"], row["trips"]) == (3, "HTTP 503", None, 0)
     assert timedelta(0) <= row["failing_since"] - began < timedelta(minutes=1)
     assert row["last_failure_at"] - row["failing_since"] >= timedelta(hours=5)
 
-    await deliveries.settle(db, [_failed(works[3]), _succeeded(works[4])], dispatcher="one")
+    await deliveries.settle(db, [failed(works[3]), succeeded(works[4])], dispatcher="one")
     assert _rows(conn) == [], "one that answers sometimes is not in trouble"
-    await deliveries.settle(db, [_failed(works[5], None, "x" * 300)], dispatcher="one")
+    await deliveries.settle(db, [failed(works[5], None, "x" * 300)], dispatcher="one")
     (row,) = _rows(conn)
     assert (row["failures"], row["last_error"]) == (1, "x" * 200)
 
 
 async def test_only_what_counts_counts(db: Connection, config: Config, conn: Conn) -> None:
     """Not a lost lease's word, not what was never sent, not our own faults, not an endpoint that is gone."""
-    works = await _claimed(db, config, 4)
-    await deliveries.settle(db, [_failed(works[0])], dispatcher="another")
+    works = await claimed(db, config, 4)
+    await deliveries.settle(db, [failed(works[0])], dispatcher="another")
     await deliveries.settle(db, [Outcome(work=works[1], status="failed")], dispatcher="one")
-    await deliveries.settle(db, [_failed(works[2], None, "cannot sign", unasked=True)], dispatcher="one")
+    await deliveries.settle(db, [failed(works[2], None, "cannot sign", unasked=True)], dispatcher="one")
     conn.execute("DELETE FROM endpoints")
-    await deliveries.settle(db, [_failed(works[3])], dispatcher="one")
+    await deliveries.settle(db, [failed(works[3])], dispatcher="one")
     assert _rows(conn) == []
 
 
@@ -98,8 +76,8 @@ async def test_each_endpoint_has_its_own_health(db: Connection, config: Config, 
     other, _ = await endpoints.add(
         db, make_sealer(config), bucket=MERCHANT.bucket, merchant_id=MERCHANT.merchant_id, url="http://b/"
     )
-    works = await _claimed(db, config, 4)
-    outcomes = [_failed(one) if one.endpoint_id == other else _succeeded(one) for one in works]
+    works = await claimed(db, config, 4)
+    outcomes = [failed(one) if one.endpoint_id == other else succeeded(one) for one in works]
     await deliveries.settle(db, outcomes, dispatcher="one")
     assert [(row["endpoint_id"], row["failures"]) for row in _rows(conn)] == [(other, 2)]
 
@@ -107,10 +85,10 @@ async def test_each_endpoint_has_its_own_health(db: Connection, config: Config, 
 async def test_a_circuit_opens_after_so_many_failures_in_a_row_and_says_for_how_long(
     db: Connection, config: Config, conn: Conn, clock: Clock
 ) -> None:
-    works = await _claimed(db, config, 50)
+    works = await claimed(db, config, 50)
 
     async def fail(some: list[Work]) -> None:
-        await deliveries.settle(db, [_failed(one) for one in some], dispatcher="one")
+        await deliveries.settle(db, [failed(one) for one in some], dispatcher="one")
 
     (job,) = await deliveries.load(db, works[:1])
     assert (job.failing, job.held_for) == (False, None)
@@ -124,7 +102,7 @@ async def test_a_circuit_opens_after_so_many_failures_in_a_row_and_says_for_how_
     assert 9 < job.held_for <= 10
 
     clock.move(seconds=4)
-    late = await _claimed(db, config, 1)
+    late = await claimed(db, config, 1)
     await fail(late)
     (job,) = await deliveries.load(db, works[:1])
     assert job.held_for is not None
@@ -137,11 +115,11 @@ async def test_a_circuit_opens_after_so_many_failures_in_a_row_and_says_for_how_
 
 
 async def test_a_batch_of_failures_alone_can_open_it(db: Connection, config: Config, conn: Conn) -> None:
-    works = await _claimed(db, config, 4)
-    await deliveries.settle(db, [_failed(one) for one in works[:3]], dispatcher="one", trip_after=3)
+    works = await claimed(db, config, 4)
+    await deliveries.settle(db, [failed(one) for one in works[:3]], dispatcher="one", trip_after=3)
     (row,) = _rows(conn)
     assert (row["failures"], row["trips"], row["open_until"] is None) == (3, 1, False)
-    await deliveries.settle(db, [_succeeded(works[3])], dispatcher="one", trip_after=3)
+    await deliveries.settle(db, [succeeded(works[3])], dispatcher="one", trip_after=3)
     assert _rows(conn) == [], "any success closes it, a late one too"
 
 
@@ -149,9 +127,9 @@ async def test_a_half_open_circuit_has_one_probe_whoever_asks(
     db: Connection, config: Config, conn: Conn, clock: Clock
 ) -> None:
     """Ten dispatchers ask at once with five deliveries each: one delivery in all may be sent."""
-    works = await _claimed(db, config, 51)
+    works = await claimed(db, config, 51)
     assert await health.begin_probes(db, works[1:6], dispatcher="one", lease=15) == set(), "closed"
-    await deliveries.settle(db, [_failed(works[0])], dispatcher="one", trip_after=1)
+    await deliveries.settle(db, [failed(works[0])], dispatcher="one", trip_after=1)
     assert await health.begin_probes(db, works[1:6], dispatcher="one", lease=15) == set(), "open"
     clock.move(seconds=10)
 
@@ -175,8 +153,8 @@ async def test_a_half_open_circuit_has_one_probe_whoever_asks(
 async def test_each_probe_that_fails_doubles_the_wait_up_to_a_bound_and_one_that_succeeds_closes_the_circuit(
     db: Connection, config: Config, conn: Conn, clock: Clock
 ) -> None:
-    works = await _claimed(db, config, 10)
-    await deliveries.settle(db, [_failed(works[0])], dispatcher="one", trip_after=1)
+    works = await claimed(db, config, 10)
+    await deliveries.settle(db, [failed(works[0])], dispatcher="one", trip_after=1)
     waits = []
     for one in works[1:9]:
         (job,) = await deliveries.load(db, works[:1])
@@ -184,32 +162,32 @@ async def test_each_probe_that_fails_doubles_the_wait_up_to_a_bound_and_one_that
         waits.append(round(job.held_for))
         clock.move(seconds=job.held_for)
         assert await health.begin_probes(db, [one], dispatcher="one", lease=15) == {one.id}
-        await deliveries.settle(db, [_failed(one)], dispatcher="one", trip_after=1)
+        await deliveries.settle(db, [failed(one)], dispatcher="one", trip_after=1)
     assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
     (row,) = _rows(conn)
     assert (row["trips"], row["probed_by"], row["probe_until"]) == (9, None, None)
 
     clock.move(seconds=300)
     assert await health.begin_probes(db, works[9:], dispatcher="one", lease=15) == {works[9].id}
-    await deliveries.settle(db, [_succeeded(works[9])], dispatcher="one", trip_after=1)
+    await deliveries.settle(db, [succeeded(works[9])], dispatcher="one", trip_after=1)
     assert _rows(conn) == []
 
 
 async def test_a_circuit_that_tripped_a_thousand_times_still_has_a_bound(
     db: Connection, config: Config, conn: Conn
 ) -> None:
-    works = await _claimed(db, config, 2)
-    await deliveries.settle(db, [_failed(works[0])], dispatcher="one", trip_after=1)
+    works = await claimed(db, config, 2)
+    await deliveries.settle(db, [failed(works[0])], dispatcher="one", trip_after=1)
     conn.execute("UPDATE endpoint_health SET trips = 5000, open_until = '-infinity'")
-    await deliveries.settle(db, [_failed(works[1])], dispatcher="one", trip_after=1)
+    await deliveries.settle(db, [failed(works[1])], dispatcher="one", trip_after=1)
     (job,) = await deliveries.load(db, works[:1])
     assert job.held_for is not None
     assert 299 < job.held_for <= 300
 
 
 async def test_410_gone_disables_and_says_since_when(db: Connection, config: Config, conn: Conn) -> None:
-    (one,) = await _claimed(db, config)
-    outcome = _failed(one, 410, status="failed", delay=None, disable="the receiver answered 410 Gone")
+    (one,) = await claimed(db, config)
+    outcome = failed(one, 410, status="failed", delay=None, disable="the receiver answered 410 Gone")
     await deliveries.settle(db, [outcome], dispatcher="one")
     (row,) = conn.execute("SELECT enabled, disabled_reason, disabled_at = updated_at AS at FROM endpoints").fetchall()
     assert tuple(row.values()) == (False, "the receiver answered 410 Gone", True)
@@ -224,7 +202,7 @@ async def test_dispatchers_that_settle_the_same_endpoints_in_any_order_never_dea
         await endpoints.add(
             db, make_sealer(config), bucket=MERCHANT.bucket, merchant_id=demo.MERCHANT_ID, url=f"http://b{n}/"
         )
-    shares = [await _claimed(db, config, 300, who=f"d{n}") for n in range(4)]
+    shares = [await claimed(db, config, 300, who=f"d{n}") for n in range(4)]
 
     async def settle(n: int) -> int:
         counted = 0
@@ -232,9 +210,7 @@ async def test_dispatchers_that_settle_the_same_endpoints_in_any_order_never_dea
             for start in range(0, 300, 10):
                 some = shares[n][start : start + 10]
                 some = some if start % 20 else some[::-1]
-                outcomes = [
-                    _succeeded(one) if (k + start // 10) % 4 == n else _failed(one) for k, one in enumerate(some)
-                ]
+                outcomes = [succeeded(one) if (k + start // 10) % 4 == n else failed(one) for k, one in enumerate(some)]
                 counted += await deliveries.settle(mine, outcomes, dispatcher=f"d{n}")
         return counted
 

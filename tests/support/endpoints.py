@@ -78,7 +78,12 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
     ({"headers": {"a": "x\0"}}, "headers.a", "header_value_invalid"),
     ({"headers": {"a": "1", "A": "2"}}, "headers.A", "header_repeated"),
     ({"headers": {f"x{n}": "1" for n in range(11)}}, "headers", "field_invalid"),
-    ({"rate": 5}, "rate", "field_unknown"),
+    ({"rate": 0}, "rate", "field_invalid"),
+    ({"rate": 1001}, "rate", "field_invalid"),
+    ({"rate": "5"}, "rate", "field_invalid"),
+    ({"ordered": "yes"}, "ordered", "field_invalid"),
+    ({"ordered": None}, "ordered", "field_invalid"),
+    ({"health": None}, "health", "field_unknown"),
     ({"id": "whep_x"}, "id", "field_unknown"),
     ({"enabled": "yes"}, "enabled", "field_invalid"),
 ]
