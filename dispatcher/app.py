@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import psycopg
 import structlog
 
-from dispatcher import buckets, health
+from dispatcher import buckets, health, histories
 from dispatcher.claims import FairWalk, Heads, Walk
 from dispatcher.deliver import Deliver
 from dispatcher.fairness import Fairness
@@ -29,7 +28,6 @@ from kit import ids, tasks
 from kit.db import AWAY, Database
 from kit.doorbell import listen
 from outbox import work as outbox_work
-from schema import partitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,7 +232,7 @@ class Dispatcher:
                 async with database.connection() as conn:
                     await outbox_work.tidy(conn)
                     await idempotency.forget_expired(conn)
-                await asyncio.to_thread(self._partitions)
+                await asyncio.to_thread(histories.tend, self._config)
             except AWAY:
                 await asyncio.sleep(30)  # an outage has its own line
             except psycopg.Error as error:
@@ -242,13 +240,3 @@ class Dispatcher:
                 await asyncio.sleep(30)
             else:
                 await asyncio.sleep(_TIDY)
-
-    def _partitions(self) -> None:
-        with psycopg.connect(self._config.database_url, connect_timeout=10) as conn:
-            conn.execute("SET lock_timeout = '5s'")  # never hold the histories up behind a long transaction
-            created = partitions.ensure(conn, datetime.now(UTC).date())
-            strays = {table: rows for table, rows in partitions.strays(conn).items() if rows}
-        if created:
-            log.info("partitions.created", partitions=len(created))
-        if strays:
-            log.warning("partitions.missing", rows=strays)

@@ -19,6 +19,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
 PREFIX = "LEDGATE_"
+_ATTEMPTS_KEPT = 30  # days
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +92,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     disable_after: Annotated[float, Meta(ge=0, le=365)] = 5.0
     """Days of nothing but failures after which an endpoint is disabled; 0 for never."""
 
+    event_retention: Annotated[int, Meta(ge=0, le=36_500)] = 90
+    """Days that events and finished deliveries are kept; 0 for ever."""
+    attempt_retention: Annotated[int, Meta(ge=0, le=36_500)] | None = None
+    """Days that attempts are kept, no more than events; 0 for as long as events. Without it 30, or what events are."""
+
     test_merchant_port: Port = 4000
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
@@ -99,6 +105,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def disabling(self) -> timedelta | None:
         """How long an endpoint may do nothing but fail; None for as long as it likes."""
         return timedelta(days=self.disable_after) if self.disable_after else None
+
+    @property
+    def attempts_kept(self) -> int:
+        """Days that attempts are kept; 0 for as long as events."""
+        if self.attempt_retention is not None:
+            return self.attempt_retention
+        return min(_ATTEMPTS_KEPT, self.event_retention or _ATTEMPTS_KEPT)
 
     @property
     def egress(self) -> egress.Rules:
@@ -129,6 +142,10 @@ def load_service(environ: dict[str, str]) -> Config:
 def load(environ: dict[str, str]) -> Config:
     """Read the settings; `ConfigError` names what is unknown or wrong."""
     config = kit_config.load(Config, environ, prefix=PREFIX)
+    if 0 < config.event_retention < config.attempts_kept:
+        raise kit_config.ConfigError(
+            "setting LEDGATE_ATTEMPT_RETENTION: attempts cannot be kept for longer than LEDGATE_EVENT_RETENTION"
+        )
     _ = config.egress  # wrong ones are refused now, not when the first webhook leaves
     return config
 

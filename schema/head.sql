@@ -166,6 +166,8 @@ CREATE TABLE public.endpoint_health (
     warnings smallint DEFAULT 0 NOT NULL,
     warned_at timestamp with time zone,
     CONSTRAINT endpoint_health_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT endpoint_health_circuit CHECK ((((open_until IS NULL) = (trips = 0)) AND ((probed_by IS NULL) OR (open_until IS NOT NULL)))),
+    CONSTRAINT endpoint_health_failed CHECK (((failures > 0) AND (last_failure_at >= failing_since))),
     CONSTRAINT endpoint_health_probe CHECK (((probed_by IS NULL) = (probe_until IS NULL))),
     CONSTRAINT endpoint_health_warned CHECK (((warnings = 0) = (warned_at IS NULL)))
 );
@@ -232,6 +234,13 @@ CREATE TABLE public.events_default (
     xact_id xid8 DEFAULT (((((pg_current_xact_id())::text)::bigint + public.events_shift()))::text)::xid8 CONSTRAINT events_xact_id_not_null NOT NULL,
     CONSTRAINT events_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
+);
+
+CREATE TABLE public.histories (
+    name text NOT NULL COLLATE pg_catalog."C",
+    kept_from timestamp with time zone NOT NULL,
+    first_id text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT histories_name CHECK ((name = ANY (ARRAY['events'::text, 'delivery_attempts'::text])))
 );
 
 CREATE TABLE public.idempotency_keys (
@@ -498,6 +507,9 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.events_default
     ADD CONSTRAINT events_default_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.histories
+    ADD CONSTRAINT histories_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (bucket, merchant_id, key);

@@ -1,6 +1,13 @@
 -- What must hold at every moment, under load and after any crash: each statement gives the rows that break its rule.
 -- `schema/invariants.py` counts them. Each rule is kept by one commit, so one snapshot never sees it half done.
 
+-- What is past its retention is gone by whole days (schema/partitions.py): of an object that is older than the first
+-- day that is kept some events may be missing, of a younger one none, since nothing is told of it before it is there.
+
+-- fragment: events_from
+-- The time in the ids, of any kind, from which on all events are kept.
+(SELECT coalesce(max(substr(h.first_id, 5)), '') FROM histories h WHERE h.name = 'events')
+
 -- name: payment_without_first_events
 -- A payment and the two events that tell of it commit together.
 SELECT p.bucket, p.merchant_id, p.id
@@ -8,7 +15,8 @@ FROM payments p
 LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
     AND e.type IN ('payment.created', 'payment.pending')
 GROUP BY p.bucket, p.merchant_id, p.id
-HAVING count(*) FILTER (WHERE e.type = 'payment.created') <> 1 OR count(*) FILTER (WHERE e.type = 'payment.pending') <> 1;
+HAVING count(*) FILTER (WHERE e.type = 'payment.created') > 1 OR count(*) FILTER (WHERE e.type = 'payment.pending') > 1
+    OR (substr(p.id, 5) >= {{schema.events_from}} AND count(e.id) <> 2);
 
 -- name: event_without_its_deliveries
 -- Each endpoint that wanted an event is owed it, or was served: no delivery is lost, and none is made twice. What
@@ -30,10 +38,11 @@ LEFT JOIN events e ON e.bucket = d.bucket AND e.merchant_id = d.merchant_id AND 
 WHERE e.id IS NULL;
 
 -- name: delivered_without_proof
--- A delivery counts as delivered when an attempt of it was answered with 2xx.
+-- A delivery counts as delivered when an attempt of it was answered with 2xx; attempts are kept for a shorter time.
 SELECT d.bucket, d.merchant_id, d.id
 FROM deliveries d
-WHERE d.status = 'success' AND NOT EXISTS (
+WHERE d.status = 'success' AND d.id >= coalesce((SELECT first_id FROM histories WHERE name = 'delivery_attempts'), '')
+    AND NOT EXISTS (
     SELECT FROM delivery_attempts a
     WHERE a.bucket = d.bucket AND a.merchant_id = d.merchant_id AND a.delivery_id = d.id
         AND a.response_code BETWEEN 200 AND 299);
@@ -60,8 +69,9 @@ FROM payments p
 LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
     AND e.type IN ('payment.success', 'payment.failed')
 GROUP BY p.bucket, p.merchant_id, p.id, p.status
-HAVING count(e.id) <> CASE p.status WHEN 'pending' THEN 0 ELSE 1 END
-    OR count(e.id) FILTER (WHERE e.type <> 'payment.' || p.status) > 0;
+HAVING count(e.id) > CASE p.status WHEN 'pending' THEN 0 ELSE 1 END
+    OR count(e.id) FILTER (WHERE e.type <> 'payment.' || p.status) > 0
+    OR (substr(p.id, 5) >= {{schema.events_from}} AND p.status <> 'pending' AND count(e.id) = 0);
 
 -- name: paid_order_without_event
 -- `order.paid` is told once for an order that is paid, and for no other.
@@ -69,8 +79,10 @@ SELECT o.bucket, o.merchant_id, o.id
 FROM orders o
 LEFT JOIN events e ON e.bucket = o.bucket AND e.merchant_id = o.merchant_id AND e.subject_id = o.id
     AND e.type = 'order.paid'
-GROUP BY o.bucket, o.merchant_id, o.id, o.status
-HAVING count(e.id) <> CASE o.status WHEN 'paid' THEN 1 ELSE 0 END;
+GROUP BY o.bucket, o.merchant_id, o.id, o.status, o.created_at
+HAVING count(e.id) > CASE o.status WHEN 'paid' THEN 1 ELSE 0 END
+    OR (o.status = 'paid' AND count(e.id) = 0
+        AND o.created_at >= coalesce((SELECT kept_from FROM histories WHERE name = 'events'), '-infinity'));
 
 -- name: order_with_wrong_sums
 -- What an order says of itself is what its payments add up to.
@@ -110,7 +122,8 @@ FROM payments p
 LEFT JOIN events e ON e.bucket = p.bucket AND e.merchant_id = p.merchant_id AND e.subject_id = p.id
     AND e.type = 'payment.captured'
 GROUP BY p.bucket, p.merchant_id, p.id, p.amount_captured
-HAVING count(e.id) <> CASE WHEN p.amount_captured > 0 THEN 1 ELSE 0 END
+HAVING count(e.id) > CASE WHEN p.amount_captured > 0 THEN 1 ELSE 0 END
+    OR (substr(p.id, 5) >= {{schema.events_from}} AND p.amount_captured > 0 AND count(e.id) = 0)
     OR bool_or((e.body::json #>> '{data,payment,amount_captured}')::bigint <> p.amount_captured);
 
 -- name: pending_refund_without_work
@@ -134,8 +147,9 @@ SELECT r.bucket, r.merchant_id, r.id
 FROM refunds r
 LEFT JOIN events e ON e.bucket = r.bucket AND e.merchant_id = r.merchant_id AND e.subject_id = r.id
 GROUP BY r.bucket, r.merchant_id, r.id, r.status, r.amount
-HAVING count(e.id) FILTER (WHERE e.type = 'refund.created') <> 1
-    OR count(e.id) FILTER (WHERE e.type <> 'refund.created') <> CASE r.status WHEN 'pending' THEN 0 ELSE 1 END
+HAVING count(e.id) FILTER (WHERE e.type = 'refund.created') > 1
+    OR count(e.id) FILTER (WHERE e.type <> 'refund.created') > CASE r.status WHEN 'pending' THEN 0 ELSE 1 END
+    OR (substr(r.id, 6) >= {{schema.events_from}} AND count(e.id) < CASE r.status WHEN 'pending' THEN 1 ELSE 2 END)
     OR count(e.id) FILTER (WHERE e.type NOT IN ('refund.created', 'refund.' || r.status)) > 0
     OR bool_or((e.body::json #>> '{data,refund,amount}')::bigint <> r.amount);
 

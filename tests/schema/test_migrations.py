@@ -18,7 +18,7 @@ from tests.support.dump import dump
 from tests.support.processes import ROOT
 
 HEAD = ROOT / "schema" / "head.sql"
-REFERENCE_TABLES = {"merchants", "api_keys", "dispatchers", "work_tally"}
+REFERENCE_TABLES = {"merchants", "api_keys", "dispatchers", "work_tally", "histories"}
 """Not a merchant's rows, or found before the bucket is known (DESIGN.md)."""
 
 KEYS = """
