@@ -282,7 +282,7 @@ async def test_a_receiver_that_does_not_read_is_left_at_once() -> None:
 
 
 async def test_memory_stays_flat_under_floods() -> None:
-    """Forty at once of each flood, in a process of its own: it grows by less than one of them would have sent."""
+    """Forty at once of each flood, in a process of its own: it grows by a megabyte for each, whatever they send."""
     floods = [
         flooding(HEAD + b"Content-Length: 1073741824\r\n\r\n", b"x" * 65536, most=1 << 30),
         flooding(CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"),
@@ -302,7 +302,7 @@ async def test_memory_stays_flat_under_floods() -> None:
         )
         said, _ = await asyncio.wait_for(process.communicate(), 60)
     before, after = map(int, said.split())
-    assert after - before < 30 * 1024, "KiB"
+    assert after - before < 48 * 1024, "KiB"
 
 
 RECORDED: dict[str, tuple[Script, int | None, str | None]] = {
