@@ -12,6 +12,7 @@ import structlog
 
 from dispatcher import schedule
 from dispatcher.health import tell_of_disabled
+from dispatcher.redaction import REDACTED
 from dispatcher.sender import Answered, Sender, Unreachable
 from kit import signing
 from kit.seal import SealError
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 USER_AGENT = f"Ledgate/{version('ledgate')}"
-REDACTED = "[redacted]"
-"""Stands in the attempts' log for the value of a custom header, which often is a credential."""
 
 _GONE = 410
 _REMEMBERED = 10_000  # unsealed values; a bound, not a policy

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from dispatcher import redaction
 from dispatcher.connections import Connections
 from dispatcher.failures import FAILURES, tell
 from kit.egress import RefusedError, Rules
@@ -102,7 +103,10 @@ class Sender:
                 text = await _read(response)
                 return Answered(
                     status,
-                    {clean(name): clean(value) for name, value in list(response.headers.items())[:_HEADERS_KEPT]},
+                    {
+                        clean(name): redaction.shown(name, clean(value))
+                        for name, value in list(response.headers.items())[:_HEADERS_KEPT]
+                    },
                     text,
                     _retry_after(response.headers.get("Retry-After")),
                     time.perf_counter() - started,
