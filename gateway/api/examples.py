@@ -174,11 +174,18 @@ EXAMPLES: dict[tuple[str, str], Example] = {
                 "description": "The bookkeeping",
                 "headers": {"X-Shop": "7"},
                 "retry_schedule": [0, 60, 3600],
+                "rate": 20,
+                "ordered": True,
             }
         },
     ),
     ("patch", "/api/v1/webhook-endpoints/{endpoint_id}"): Example(
-        200, {"pause": {"enabled": False}, "move": {"url": "https://shop.example/new", "headers": None}}
+        200,
+        {
+            "pause": {"enabled": False},
+            "mended": {"enabled": True, "recover": True},
+            "move": {"url": "https://shop.example/new", "headers": None},
+        },
     ),
     ("post", "/api/v1/webhook-endpoints/{endpoint_id}/secret/regenerate"): Example(
         200, {"an_hour": {"overlap_seconds": 3600}}

@@ -46,8 +46,8 @@ failing AS (
     JOIN endpoints e ON e.bucket = j.bucket AND e.merchant_id = j.merchant_id AND e.id = j.endpoint_id
     WHERE NOT j.works
     ON CONFLICT (bucket, merchant_id, endpoint_id) DO UPDATE
-        SET failures = h.failures + EXCLUDED.failures, last_failure_at = EXCLUDED.last_failure_at,
-            last_error = EXCLUDED.last_error,
+        SET failures = h.failures + EXCLUDED.failures, last_error = EXCLUDED.last_error,
+            last_failure_at = greatest(h.last_failure_at, EXCLUDED.last_failure_at),  -- who waited began earlier
             open_until = CASE WHEN {{outbox.circuit_opens}}
                 THEN statement_timestamp()
                     + least(%(open_base)s::float8 * 2 ^ least(h.trips, 30), %(open_max)s::float8) * interval '1 second'
