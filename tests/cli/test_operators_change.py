@@ -122,6 +122,29 @@ def test_deliveries_are_sent_again_and_each_refusal_says_why(ledgate: Ledgate, c
     assert refused.json["data"][0]["refused"].startswith("its endpoint is disabled")
 
 
+def test_an_endpoint_in_trouble_says_so_and_starts_afresh_when_it_is_enabled(ledgate: Ledgate, conn: Conn) -> None:
+    conn.execute("UPDATE endpoints SET rate = 20, ordered = true")
+    row = _row(
+        conn,
+        "INSERT INTO endpoint_health (bucket, merchant_id, endpoint_id, failures, failing_since, last_failure_at,"
+        " last_error, open_until, trips) SELECT bucket, merchant_id, id, 51, '2026-01-02 03:04:05Z', now(), 'HTTP 503',"
+        " '2100-01-01 00:00:00Z', 1 FROM endpoints RETURNING endpoint_id AS id",
+    )
+    shown = ledgate("endpoints", "show", row["id"]).out
+    for said in ("failing", "since 2026-01-02 03:04:05.000 UTC, 51 attempts (last: HTTP 503)", "20 attempts a second",
+                 "open until 2100-01-01", "an event waits"):  # fmt: skip
+        assert said in shown, shown
+    (listed,) = ledgate("endpoints", "list", "--json").json["data"]
+    assert (listed["circuit"], listed["failures"], listed["rate"], listed["ordered"]) == ("open", 51, 20, True)
+
+    assert ledgate("endpoints", "disable", row["id"]).code == 0
+    assert _row(conn, "SELECT count(*) AS n FROM endpoint_health") == {"n": 1}
+    assert "disabled" in ledgate("endpoints", "show", row["id"]).out
+    assert ledgate("endpoints", "enable", row["id"]).code == 0
+    assert _row(conn, "SELECT count(*) AS n FROM endpoint_health") == {"n": 0}
+    assert "failing" not in ledgate("endpoints", "show", row["id"]).out
+
+
 def test_a_delivery_under_way_shows_no_next_time(ledgate: Ledgate, conn: Conn, database_url: str) -> None:
     """The end of its lease is nobody's business."""
     build(database_url)
