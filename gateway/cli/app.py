@@ -27,7 +27,7 @@ for _noun, _help in {
     "endpoints": "Webhook endpoints: list, show, create, enable, disable, read a secret.",
     "payments": "Payments: list, or show one with all that came of it.",
     "deliveries": "Webhook deliveries: list, show with their attempts, retry.",
-    "webhooks": "Webhooks: find out why a signature fails.",
+    "webhooks": "Webhooks: send a range again, find out why a signature fails.",
     "events": "The ledger of events: read its end, follow it.",
     "queue": "The open work and who works it off.",
 }.items():

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import RenderableType
 
@@ -124,6 +124,19 @@ class Screen:
             finally:
                 late.cancel()
         self.tick(step.done, time.monotonic() - started)
+
+    @contextmanager
+    def bar(self, doing: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show how far something is, where there is a terminal; give the block what to tell the count to."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, disable=not self.is_terminal) as progress:
+            task = progress.add_task(escape(doing), total=total)
+
+            def show(count: int) -> None:
+                # A total that was counted in part grows with what is found.
+                progress.update(task, completed=count, total=None if total is None else max(total, count))
+
+            yield show
 
     def log(self, source: str, colour: str, line: str) -> None:
         """Pass on a line of another process, as it is: to render each would slow that process down."""

@@ -332,3 +332,20 @@ SELECT id, host, pid, version, delivered, processed, in_flight, started_at, seen
 FROM dispatchers
 ORDER BY seen_at DESC, id
 LIMIT 100;
+
+-- name: operator_recoveries
+-- The newest recoveries of one merchant or of all, or the one of an id.
+SELECT m.id AS merchant_id, m.name AS merchant, m.bucket, r.*
+FROM merchants m
+CROSS JOIN LATERAL (
+    SELECT {{outbox.recovery_shown}}
+    FROM recoveries
+    WHERE bucket = m.bucket AND merchant_id = m.id
+        --? AND id = %(id)s
+    ORDER BY id DESC
+    LIMIT %(limit)s
+) r
+WHERE true
+    --? AND m.id = %(merchant_id)s
+ORDER BY r.id DESC
+LIMIT %(limit)s;
