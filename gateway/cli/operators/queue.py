@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from cyclopts import App, Parameter, validators
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = App(name="queue", help="The open work and who works it off.", help_epilogue=EPILOGUE)
 
 _MERCHANTS_SHOWN = 10
-_KINDS = 3
+_KINDS = len(get_args(work.Kind))
 
 _WORK = (
     Column("OPEN", lambda row: str(row["open"]), right=True),
