@@ -30,10 +30,11 @@ STATES = ("payment.created", "payment.pending", "payment.success", "payment.capt
 
 
 class Stand(NamedTuple):
-    """A receiver that runs, and its database."""
+    """A receiver that runs, and its database; and another like it, which does not run."""
 
     receiver: Receiver
     shop: Shop
+    other: Receiver
 
 
 class Event(NamedTuple):
@@ -48,9 +49,11 @@ def running(
     request: pytest.FixtureRequest, installed: Installed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stand]:
     with shop_database() as shop:
-        receiver = Receiver(request.param, installed, shop.url, tmp_path_factory.mktemp("receiver"), SECRET)
+        receiver, other = (
+            Receiver(request.param, installed, shop.url, tmp_path_factory.mktemp("receiver"), SECRET) for _ in range(2)
+        )
         receiver.start()
-        yield Stand(receiver, shop)
+        yield Stand(receiver, shop, other)
         receiver.kill()
 
 
@@ -147,6 +150,25 @@ async def test_both_languages_share_a_database_under_shuffled_duplicates(
         assert shop.shipped() == sorted(last["id"] for last, _ in stories), f"seed {seed}"
 
 
+async def test_two_events_of_one_payment_at_once_wait_for_each_other(stand: Stand) -> None:
+    """Two processes, each with one of them: the older waits until the newer is through, and then is no news."""
+    receiver, shop, other = stand
+    last, told = _story()
+    other.start()
+    try:
+        with psycopg.connect(shop.url) as ours:
+            ours.execute("LOCK TABLE shipments")
+            await _send_all(receiver.url, told[3:])
+            await eventually(lambda: _waits(shop), what="the newer one on its way")
+            await _send_all(other.url, told[2:3])
+            await eventually(lambda: _waits(shop, 2), what="the older one behind it")
+        shop.await_done(2)
+    finally:
+        other.kill()
+    assert shop.objects("payment") == {last["id"]: last}
+    assert shop.shipped() == [last["id"]]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -190,7 +212,7 @@ async def test_killed_between_receipt_and_commit_the_event_comes_again_and_count
 
     The server may notice that before it has inserted, or after: then the event is there without an answer.
     """
-    receiver, shop = stand
+    receiver, shop, _ = stand
     last, told = _story()
     with psycopg.connect(shop.url) as ours:
         ours.execute("INSERT INTO received (webhook_id, body) VALUES (%s, '')", [told[-1].id])
@@ -215,7 +237,7 @@ async def test_killed_between_receipt_and_commit_the_event_comes_again_and_count
 
 async def test_killed_between_answer_and_work_the_event_is_worked_off_later(stand: Stand) -> None:
     """Its work waits for a table that we have locked; it dies there, and the next one does it."""
-    receiver, shop = stand
+    receiver, shop, _ = stand
     last, told = _story()
     with psycopg.connect(shop.url) as ours:
         ours.execute("LOCK TABLE shipments")
@@ -232,7 +254,7 @@ async def test_killed_between_answer_and_work_the_event_is_worked_off_later(stan
 
 async def test_what_cannot_be_worked_off_waits_and_holds_nobody_up(stand: Stand) -> None:
     """The shop's own part fails for one payment: nothing of that event is kept but that it came; others go on."""
-    receiver, shop = stand
+    receiver, shop, _ = stand
     (bad, bad_told), (good, good_told) = _story(), _story()
     shop.conn.execute("INSERT INTO shipments (payment_id) VALUES (%s)", [bad["id"]])
     assert await _send_all(receiver.url, [bad_told[2], *good_told]) == [200] * 5
@@ -247,7 +269,7 @@ async def test_what_cannot_be_worked_off_waits_and_holds_nobody_up(stand: Stand)
 
 
 async def test_without_its_database_it_answers_503_and_goes_on_by_itself(stand: Stand, server_url: str) -> None:
-    receiver, shop = stand
+    receiver, shop, _ = stand
     last, told = _story()
     name = shop.conn.info.dbname
     with psycopg.connect(server_url, autocommit=True) as admin:
@@ -280,5 +302,5 @@ async def test_test_events_are_kept_and_change_nothing(stand: Stand) -> None:
     assert stand.shop.shipped() == []
 
 
-async def _waits(shop: Shop) -> bool:
-    return bool(shop.rows(f"SELECT FROM pg_stat_activity WHERE {_WAITS}"))
+async def _waits(shop: Shop, count: int = 1) -> bool:
+    return len(shop.rows(f"SELECT FROM pg_stat_activity WHERE {_WAITS}")) == count
