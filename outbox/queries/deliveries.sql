@@ -53,7 +53,8 @@ ended AS (
 rescheduled AS (
     UPDATE outbox o
     SET attempts = CASE WHEN o.starts_over THEN 0 ELSE i.attempt END, leased_by = NULL, starts_over = false,
-        kind = CASE o.kind WHEN 'webhook.deliver' THEN 'webhook.retry' ELSE o.kind END,
+        kind = CASE WHEN o.kind = 'webhook.ordered' THEN o.kind WHEN o.starts_over THEN 'webhook.deliver'
+                    ELSE 'webhook.retry' END,
         last_attempt_at = i.started_at, response_code = i.response_code,
         next_retry_at = statement_timestamp()
             + CASE WHEN o.starts_over THEN 0 ELSE coalesce(i.delay, 0) END * interval '1 second'
