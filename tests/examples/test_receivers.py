@@ -154,6 +154,8 @@ async def test_two_events_of_one_payment_at_once_wait_for_each_other(stand: Stan
     """Two processes, each with one of them: the older waits until the newer is through, and then is no news."""
     receiver, shop, other = stand
     last, told = _story()
+    await _send_all(receiver.url, told[:1])
+    shop.await_done(1)
     other.start()
     try:
         with psycopg.connect(shop.url) as ours:
@@ -162,7 +164,7 @@ async def test_two_events_of_one_payment_at_once_wait_for_each_other(stand: Stan
             await eventually(lambda: _waits(shop), what="the newer one on its way")
             await _send_all(other.url, told[2:3])
             await eventually(lambda: _waits(shop, 2), what="the older one behind it")
-        shop.await_done(2)
+        shop.await_done(3)
     finally:
         other.kill()
     assert shop.objects("payment") == {last["id"]: last}
