@@ -38,8 +38,8 @@ test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in the
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form
 	@FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
-test-fuzz: $(VENV)/.dev ## Fuzz the API in the long form: 20,000 cases, and two merchants against a model
-	@FUZZ=long $(BIN)/python -m pytest -rP tests/fuzz tests/gateway/test_two_merchants.py $(ARGS)
+test-fuzz: $(VENV)/.dev ## Fuzz the API in the long form: 20,000 cases, two merchants against a model, any Unicode
+	@FUZZ=long $(BIN)/python -m pytest -rP tests/fuzz tests/gateway/test_two_merchants.py tests/e2e/test_javascript.py $(ARGS)
 
 bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 	@$(BIN)/python -m bench $(ARGS)
