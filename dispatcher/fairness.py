@@ -29,6 +29,7 @@ _FORGET = 1.001  # by which the quickest one grows with each success: a receiver
 _AGAIN = 0.25  # seconds until work that found its window full comes again
 _SPREAD = 0.1  # share of a hold by which its works are kept apart
 _BURST = 0.25  # seconds' worth of a rate that may come at once
+_BELIEVED = 5.0  # seconds for which an open circuit is believed without asking
 _KNOWN = 20_000  # endpoints that are remembered; a bound, not a policy
 
 
@@ -98,9 +99,12 @@ class Fairness:
         return pace.booked_until - now
 
     def hold(self, work: Work, seconds: float) -> None:
-        """The endpoint's circuit is open for so long: nothing of it is admitted until then."""
+        """The endpoint's circuit is open for so long: nothing of it is admitted until then, or until it is asked again.
+
+        It may be closed sooner: its merchant mends the endpoint, or asks for a probe.
+        """
         pace = self._pace(work)
-        pace.held_until = max(pace.held_until, self._clock() + seconds)
+        pace.held_until = max(pace.held_until, self._clock() + min(seconds, _BELIEVED))
 
     def leave(self, work: Work) -> None:
         """Admitted work was not sent after all, or has ended: its place is free."""

@@ -30,8 +30,10 @@ WHERE d.bucket = %(bucket)s AND d.merchant_id = {{outbox.tenant}} AND d.id = %(i
 -- before keep their keys. An open one is due at once. One with an attempt under way keeps its lease and is told apart
 -- (`starts_over`). The SET looks at the row as it is once it is locked, so a claim in between changes nothing.
 -- A row without `taken` lost a race with a move of the same delivery, and is asked again.
+-- Somebody waits for it, so an open circuit is half open now: this delivery may be the probe.
 WITH delivery AS MATERIALIZED (
-    SELECT CASE
+    SELECT d.endpoint_id,
+           CASE
                WHEN NOT EXISTS (SELECT FROM events v
                                 WHERE v.bucket = d.bucket AND v.merchant_id = d.merchant_id AND v.id = d.event_id)
                    THEN 'event_gone'
@@ -71,13 +73,27 @@ hastened AS (
     WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = %(id)s AND o.event_id IS NOT NULL
         AND EXISTS (SELECT FROM delivery WHERE verdict = 'ok')
     RETURNING id
+),
+probing AS (
+    UPDATE endpoint_health
+    SET open_until = statement_timestamp()
+    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
+        AND endpoint_id = (SELECT d.endpoint_id FROM delivery d WHERE d.verdict = 'ok')
+        AND open_until > statement_timestamp()
 )
 SELECT verdict, EXISTS (SELECT FROM moved) OR EXISTS (SELECT FROM hastened) AS taken FROM delivery;
 
 -- name: append_test_event
 -- A test event and its one delivery, to one endpoint, whatever that endpoint's filter says; on its way at once,
--- whatever its schedule says. Its subject is the endpoint, so that no list of a payment shows it.
-WITH told AS (
+-- whatever its schedule says. Its subject is the endpoint, so that no list of a payment shows it. An open circuit is half
+-- open now: somebody asks whether the endpoint works again, and this may be the probe.
+WITH probing AS (
+    UPDATE endpoint_health
+    SET open_until = statement_timestamp()
+    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND endpoint_id = %(endpoint_id)s
+        AND open_until > statement_timestamp()
+),
+told AS (
     INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at)
     SELECT %(bucket)s, {{outbox.tenant}}, %(event_id)s, %(type)s, %(endpoint_id)s, 1, %(body)s, %(created_at)s
 )

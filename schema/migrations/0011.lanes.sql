@@ -51,6 +51,7 @@ CREATE TABLE endpoint_health (
     CONSTRAINT endpoint_health_probe CHECK ((probed_by IS NULL) = (probe_until IS NULL))
 );
 GRANT SELECT, DELETE ON endpoint_health TO ledgate_api;
+GRANT UPDATE (open_until) ON endpoint_health TO ledgate_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON endpoint_health TO ledgate_dispatcher;
 ALTER TABLE endpoint_health ENABLE ROW LEVEL SECURITY;
 CREATE POLICY one_tenant ON endpoint_health TO ledgate_api USING (merchant_id IS NOT DISTINCT FROM tenant());

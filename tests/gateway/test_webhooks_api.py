@@ -334,7 +334,7 @@ def test_a_delivery_and_its_event_are_looked_up_by_their_whole_keys(config: Conf
 
     looks = [(line, plan[n + 1]) for n, line in enumerate(plan[:-1]) if " Scan" in line and "Index Cond" in plan[n + 1]]
     assert sum("events_" in line for line, _ in looks) > 2
-    assert [look for look in looks if not re.search(r"\b(delivery_)?id = ", look[1])] == []
+    assert [look for look in looks if not re.search(r"\b(delivery_|endpoint_)?id = ", look[1])] == []
 
 
 async def test_another_merchant_s_deliveries_are_not_there(

@@ -18,6 +18,8 @@ class Clock:
     """Moves the clock of one test's database. Make it before the processes that are to live by it connect."""
 
     def __init__(self, database_url: str) -> None:
+        self.moved = 0.0
+        """Seconds, in all."""
         self._url = database_url
         with psycopg.connect(database_url, autocommit=True) as conn:
             conn.execute("CREATE SCHEMA clock")
@@ -35,6 +37,7 @@ class Clock:
 
     def move(self, **by: float) -> None:
         """Let time pass: `move(hours=24)`."""
+        self.moved += timedelta(**by).total_seconds()
         with psycopg.connect(self._url, autocommit=True) as conn:
             conn.execute("UPDATE clock.moved SET by = by + %s", [timedelta(**by)])
 

@@ -16,6 +16,7 @@ from kit.db import Database
 from outbox import work
 from outbox.deliveries import Outcome
 from outbox.work import Kind
+from tests.support.clock import Clock
 from tests.support.paying import ALL
 
 KINDS: tuple[Kind, ...] = ("webhook.deliver", "webhook.retry", "webhook.ordered")
@@ -24,10 +25,11 @@ KINDS: tuple[Kind, ...] = ("webhook.deliver", "webhook.retry", "webhook.ordered"
 class Courier:
     """A dispatcher's deliveries in the hands of a test."""
 
-    def __init__(self, database: Database, config: Config, sender: Sender, *, who: str) -> None:
+    def __init__(self, database: Database, config: Config, sender: Sender, *, who: str, clock: Clock | None) -> None:
         self._database = database
         self._who = who
-        fairness = Fairness(ceiling=10_000, per_merchant=10_000)
+        moved: dict[str, Any] = {} if clock is None else {"clock": lambda: clock.moved}
+        fairness = Fairness(ceiling=10_000, per_merchant=10_000, **moved)
         self._workers: dict[str, Deliver] = {
             kind: Deliver(
                 database, make_sealer(config), sender, fairness, config, kind=kind, dispatcher=who, capacity=1000
@@ -70,13 +72,15 @@ class Courier:
 
 
 @contextlib.asynccontextmanager
-async def courier(config: Config, *, who: str = "one", **sending: Any) -> AsyncIterator[Courier]:
-    """A courier on the database, in the dispatcher's role; `sending` goes to the sender."""
+async def courier(
+    config: Config, *, who: str = "one", clock: Clock | None = None, **sending: Any
+) -> AsyncIterator[Courier]:
+    """A courier on the database, in the dispatcher's role, living by the moved clock; `sending` goes to the sender."""
     sender = Sender(config.egress, connections=1000, **sending)
     async with Database(
         config.database_url, name=f"courier-{who}", size=4, statement_timeout=30.0, wait=5.0, role="ledgate_dispatcher"
     ) as database:
         try:
-            yield Courier(database, config, sender, who=who)
+            yield Courier(database, config, sender, who=who, clock=clock)
         finally:
             await sender.close()
