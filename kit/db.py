@@ -117,6 +117,8 @@ class Database(AsyncConnectionPool[Connection]):
         except psycopg.errors.QueryCanceled:
             log.warning("statement.timed_out")  # the database is there, or it could not have said so
             raise
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+            raise  # neither is an outage: the statement may be run again at once
         except AWAY as error:
             # A caller who loses patience just when an outage has ended has not found another.
             if not self._away.is_set() and began > self._since:
