@@ -26,6 +26,7 @@ from gateway.signatures import TOLERANCE, Diagnosis, Given
 
 MAX_BODY = 65_536
 MAX_HEADERS = 50
+_AT_ONCE = 2
 
 _Text = Annotated[str, Meta(max_length=MAX_BODY)]
 _Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -72,7 +73,7 @@ async def verify_signature(
     given = Given(body, data.headers, data.secret, data.computed)
     # Told byte by byte, a difference reads the event: only to keys that could read it anyway.
     reads = not merchant.scopes.isdisjoint({"read", "dashboard"})
-    async with gateway.database.transaction() as conn:
+    async with _turns(request), gateway.database.transaction() as conn:
 
         async def look() -> tuple[int, Diagnosis]:
             known = await gather(conn, merchant, gateway.sealer, given, endpoint_id=data.endpoint_id)
@@ -91,6 +92,14 @@ async def verify_signature(
             conn, merchant, gateway.sealer, look, key=key, path="/webhooks/verify", request=data
         )
     return respond(request, answer)
+
+
+def _turns(request: AnyRequest) -> asyncio.Semaphore:
+    """Two questions at once in a process: they cost time, and must not take connections while they wait for it."""
+    turns: asyncio.Semaphore | None = request.app.state.get("signature_turns")
+    if turns is None:
+        turns = request.app.state.signature_turns = asyncio.Semaphore(_AT_ONCE)
+    return turns
 
 
 def _bytes(data: VerifySignature) -> bytes:

@@ -18,9 +18,9 @@ from standardwebhooks.webhooks import Webhook as Standard
 from gateway import mangled
 from gateway.mistakes import WORDS, Reason
 from gateway.signatures import Diagnosis, Given, diagnose
-from gateway.trials import Known
+from gateway.trials import Known, KnownSecret
 from kit import signing
-from tests.support.captured import Captured, Webhook, captured
+from tests.support.captured import Captured, Webhook, captured, datetime_of
 from tests.support.tools import run_node
 
 __all__ = ["captured"]
@@ -395,3 +395,26 @@ def test_no_mutation_is_ever_valid(captured: Captured) -> None:
         assert said.mistakes
 
     mutate()
+
+
+def test_what_a_question_costs_is_bounded(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest body, a hundred entries, fifty endpoints after a rotation: a bound on what is hashed."""
+    hashed = 0
+    digest = hmac.digest
+
+    def counting(key: bytes, message: bytes, name: str) -> bytes:
+        nonlocal hashed
+        hashed += len(message)
+        return digest(key, message, name)
+
+    monkeypatch.setattr("gateway.trials.hmac.digest", counting)
+    secrets = [
+        KnownSecret(f"whep_{n}", f"whsec_{n}", own=n == 0, until=until)
+        for n in range(50)
+        for until in (None, datetime_of(2_000_000_000))
+    ]
+    one = captured.plain
+    known = Known(secrets, {one.headers["webhook-id"]: one.body}, [str(n) for n in range(100)])
+    given = one.given("whsec_x", b"[" * 65_536, webhook_signature="v1," + "A" * 43 + "= v1," + "B" * 43 + "=")
+    assert not _ask(one, given, known).valid
+    assert 4 * 1024 * 1024 < hashed < 16 * 1024 * 1024
