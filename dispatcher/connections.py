@@ -45,7 +45,7 @@ class ConnectTimeoutError(Exception):
 
 
 class Connections(aiohttp.TCPConnector):
-    """aiohttp's connector, with every socket judged. Idle connections are kept for as many hosts as may be busy."""
+    """aiohttp's connector, with every socket judged. It keeps half as many connections idle as may be busy."""
 
     def __init__(self, rules: Rules, lookup: Lookup, *, limit: int, within: float, dns_ttl: int) -> None:
         """Set up.
@@ -90,7 +90,7 @@ class Connections(aiohttp.TCPConnector):
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         # The limit counts busy connections alone. Many hosts must not hold as many idle ones as there are descriptors.
-        crowded = len(self._conns) >= self.limit and key not in self._conns
+        crowded = sum(map(len, self._conns.values())) >= self.limit // 2
         super()._release(key, protocol, should_close=should_close or crowded)
 
 
