@@ -30,6 +30,7 @@ for _noun, _help in {
     "webhooks": "Webhooks: send a range again, find out why a signature fails.",
     "events": "The ledger of events: read its end, follow it.",
     "queue": "The open work and who works it off.",
+    "histories": "The histories: from when on they are kept, and their size.",
 }.items():
     app.command(f"gateway.cli.operators.{_noun}:app", name=_noun, help=_help)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from kit.db import Connection
 from outbox import deliveries
 from schema import partitions
 from schema.invariants import broken
+from tests.cli.running import Ledgate
 from tests.dispatcher.test_delivery import dispatching
 from tests.support.paying import MERCHANT, pay
 from tests.support.waiting import eventually, until
@@ -255,3 +257,22 @@ def test_attempts_are_kept_no_longer_than_events(
     else:
         config = read()
         assert (config.event_retention, config.attempts_kept) == kept
+
+
+async def test_operators_see_what_is_kept(
+    config: Config, db: Connection, day: date, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledgate = Ledgate(monkeypatch, capsys, config.database_url)
+    said = await asyncio.to_thread(ledgate, "histories", "show")
+    assert (said.code, said.out.count("the beginning")) == (0, 3)
+    assert max(map(len, said.out.splitlines())) <= 80
+
+    tend(config, day + timedelta(days=32))
+    said = await asyncio.to_thread(ledgate, "histories", "show", "--json")
+    kept = {row["name"]: row for row in said.json["data"]}
+    assert sorted(kept) == ALL
+    assert kept["events"]["kept_from"] is None
+    assert kept["delivery_attempts"]["kept_from"].startswith(f"{day + timedelta(days=2)}T00:00:00")
+    assert kept["delivery_attempts"]["oldest"] == str(day + timedelta(days=2))
+    assert kept["events"]["newest"] == str(day + timedelta(days=39))
+    assert kept["events"]["bytes"] > 0
