@@ -15,6 +15,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from outbox.recoveries import COUNTED
 from schema.invariants import broken
 from tests.faults.shop import LONG, Look, Row, await_quiet, count, open_shop, owed, pay, report
 from tests.support.clock import Clock
@@ -114,7 +115,8 @@ def test_a_day_s_outage_is_recovered_by_one_job_each_delivery_once_more(
             "since": min(row["at"] for row in conn.execute("SELECT min(created_at) AS at FROM events")).isoformat()
         }
         counted = _ask(shop, "/webhooks/recover", **since, dry_run=True)
-        assert (counted["total"], counted["total_is"], counted["skipped"]) == (COUNT, "exact", 0)
+        assert (counted["total"], counted["skipped"]) == (COUNT, 0)
+        assert counted["total_is"] == ("exact" if COUNTED["events"] > COUNT else "at_least"), "none was missed so far"
         began = time.monotonic()
         job = _ask(shop, "/webhooks/recover", **since, rate=RATE)["id"]
         seen = [_progress(shop, job, COUNT // 4)]
