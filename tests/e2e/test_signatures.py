@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,6 +128,21 @@ def _outcome(webhook: Webhook | SvixWebhook, one: Came) -> str:
 @pytest.fixture
 def judge(installed: Installed) -> Judge:
     return Judge(installed(ROOT / "tests/node"))
+
+
+def test_all_of_them_sign_the_contract_s_vector_as_we_do(installed: Installed) -> None:
+    """`tests/kit/test_signing.py` holds our own signature to it."""
+    secret, webhook_id, at = "whsec_plJ3nmyCDGBKInavdOK15jsl", "msg_loFOjxBNrRLzqYUf", 1731705121
+    body = '{"event_type":"ping","data":{"success":true}}'
+    script = """
+        const [secret, id, at, body] = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        const sign = ({ Webhook }) => new Webhook(secret).sign(id, new Date(at * 1000), body);
+        console.log(JSON.stringify([sign(require("standardwebhooks")), sign(require("svix"))]));"""
+    given = msgspec.json.encode([secret, webhook_id, at, body])
+    said = msgspec.json.decode(run_node(script, given, cwd=installed(ROOT / "tests/node")))
+    when = datetime.fromtimestamp(at, UTC)
+    said += [library(secret).sign(webhook_id, when, body) for library in (Webhook, SvixWebhook)]
+    assert said == ["v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="] * 4
 
 
 async def _endpoint(api: Api, url: str) -> tuple[str, str]:
