@@ -187,6 +187,13 @@ JOIN told earlier ON earlier.bucket = later.bucket AND earlier.merchant_id = lat
 WHERE (earlier.turn < later.turn AND earlier.version >= later.version)
     OR (earlier.version = later.version AND earlier.state <> later.state);
 
+-- name: recovery_without_work
+-- A recovery that is running has somebody who takes its next step.
+SELECT r.bucket, r.merchant_id, r.id
+FROM recoveries r
+LEFT JOIN outbox o ON o.bucket = r.bucket AND o.merchant_id = r.merchant_id AND o.id = r.id AND o.kind = 'recovery.run'
+WHERE r.state = 'running' AND o.id IS NULL;
+
 -- name: stored_answer_without_effect
 -- An idempotency key commits with what it answers for: a replay never speaks of something that is not there.
 SELECT k.bucket, k.merchant_id, k.key

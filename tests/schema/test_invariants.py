@@ -46,6 +46,11 @@ BREAKS = {
         INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at)
         SELECT bucket, merchant_id, 'evt_none', 'payment.failed', subject_id, 0, body, created_at
         FROM events WHERE type = 'payment.created'""",
+    "recovery_without_work": f"""
+        INSERT INTO recoveries (bucket, merchant_id, id, recovers, since, until, up_to_now, rate, total, total_is_exact,
+                                place, created_at, updated_at)
+        {_OF_DEMO}, 'rcv_none', '{{failed}}', created_at, created_at, false, 1, 0, true, '', created_at, created_at
+        FROM payments""",
     "stored_answer_without_effect": f"""
         INSERT INTO idempotency_keys (bucket, merchant_id, key, request_hash, status, body, created_at)
         {_OF_DEMO}, 'key', 'hash', 201, '{{"id":"pay_none"}}', created_at FROM payments""",
