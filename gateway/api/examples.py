@@ -141,7 +141,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
                     "webhook-signature": "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=",
                 },
                 "secret": "whsec_plJ3nmyCDGBKInavdOK15jsl",
-                "received_at": "2024-11-15T21:12:02Z",
+                "received_at": 1731705122,
             }
         },
         {

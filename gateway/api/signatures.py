@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from datetime import UTC, datetime
+import time
 from typing import Annotated
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from gateway import idempotency, signatures
 from gateway.api.auth import authenticate
-from gateway.api.common import AnyRequest, Key, respond, utc
+from gateway.api.common import AnyRequest, Key, respond
 from gateway.api.docs import ERRORS
 from gateway.api.endpoints import ENDPOINT_ID
 from gateway.api.wire import StrictJson
@@ -24,11 +24,11 @@ from gateway.errors import BadRequestError, NotFoundError
 from gateway.evidence import gather
 from gateway.signatures import TOLERANCE, Diagnosis, Given
 
-MAX_BODY = 65_536
+MAX_BODY = 40_960
+"""Characters; the largest event of ours is half of it. As JSON text or base64 it fits into what a request may have."""
 MAX_HEADERS = 50
 _AT_ONCE = 2
 
-_Text = Annotated[str, Meta(max_length=MAX_BODY)]
 _Name = Annotated[str, Meta(min_length=1, max_length=256)]
 _Value = Annotated[str, Meta(max_length=8192)]
 
@@ -38,9 +38,9 @@ class VerifySignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     headers: Annotated[dict[_Name, _Value], Meta(max_length=MAX_HEADERS)]
     """As they came, names in any case."""
-    body: _Text | None = None
+    body: Annotated[str, Meta(max_length=MAX_BODY)] | None = None
     """The text that your code verifies: pass on what it has, not what should be there."""
-    body_base64: _Text | None = None
+    body_base64: Annotated[str, Meta(max_length=MAX_BODY * 4 // 3)] | None = None
     """The same as base64, for bytes that are no text."""
     secret: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     """As it is configured at the receiver; what signs now when absent."""
@@ -48,8 +48,8 @@ class VerifySignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The signature that your code computes, if you can print it: how it came about is told."""
     endpoint_id: str | None = None
     """The one that it was sent to; else the one of X-Webhook-Id, else the default."""
-    received_at: datetime | None = None
-    """When it came; now when absent."""
+    received_at: Annotated[int, Meta(ge=0, le=253_402_300_799)] | None = None
+    """When it came, in unix seconds as webhook-timestamp has them; now when absent."""
     tolerance_seconds: Annotated[int, Meta(ge=1, le=604_800)] = TOLERANCE
 
 
@@ -69,7 +69,6 @@ async def verify_signature(
     body = _bytes(data)
     if data.endpoint_id is not None and not ENDPOINT_ID.match(data.endpoint_id):
         raise NotFoundError("there is no such endpoint", field="endpoint_id")
-    received = utc(data.received_at) or datetime.now(UTC)
     given = Given(body, data.headers, data.secret, data.computed)
     # Told byte by byte, a difference reads the event: only to keys that could read it anyway.
     reads = not merchant.scopes.isdisjoint({"read", "dashboard"})
@@ -82,7 +81,7 @@ async def verify_signature(
                 signatures.diagnose,
                 given,
                 known,
-                now=received.timestamp(),
+                now=time.time() if data.received_at is None else data.received_at,
                 tolerance=data.tolerance_seconds,
                 tells_offset=reads,
             )

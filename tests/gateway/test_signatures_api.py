@@ -28,14 +28,8 @@ async def shop(captured: Captured) -> AsyncIterator[Api]:
 
 
 def _request(webhook: Webhook, **more: Any) -> dict[str, Any]:
-    given = {"body": webhook.body.decode(), "headers": webhook.headers, "received_at": _at(webhook.sent_at)} | more
+    given = {"body": webhook.body.decode(), "headers": webhook.headers, "received_at": webhook.sent_at} | more
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _at(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 async def _ask(shop: Api, request: dict[str, Any], **headers: str) -> Any:
@@ -66,15 +60,15 @@ async def test_each_part_is_told_with_the_ledger_s_help(shop: Api, captured: Cap
     assert said["checks"]["secret_until"].startswith("20")
     said = await _ask(shop, _request(one, secret=captured.other))
     assert (said["reason"], said["checks"]["secret"]) == ("secret_of_another_endpoint", "other_endpoint")
-    said = await _ask(shop, _request(captured.plain, received_at=_at(one.sent_at + 2)))
+    said = await _ask(shop, _request(captured.plain, received_at=one.sent_at + 2))
     assert said["reason"] == "signed_before_rotation"
 
     headers = one.headers | {"webhook-timestamp": "1000000000"}
     said = await _ask(shop, _request(one, headers=headers, secret=captured.new))
     assert said["mistakes"] == ["timestamp_altered", "timestamp_stale"], "the attempts' log has the right one"
-    said = await _ask(shop, _request(one, received_at=_at(one.sent_at + 400)))
+    said = await _ask(shop, _request(one, received_at=one.sent_at + 400))
     assert (said["reason"], said["checks"]["age_seconds"]) == ("timestamp_stale", 400)
-    assert (await _ask(shop, _request(one, received_at=_at(one.sent_at + 400), tolerance_seconds=400)))["valid"]
+    assert (await _ask(shop, _request(one, received_at=one.sent_at + 400, tolerance_seconds=400)))["valid"]
     said = await _ask(shop, _request(one, computed=one.headers["x-webhook-signature"].upper()))
     assert (said["valid"], said["reason"]) == (True, "wrong_header")
 
@@ -117,6 +111,8 @@ async def test_what_cannot_be_asked_is_refused(shop: Api, captured: Captured) ->
         ({"tolerance_seconds": 0}, 400, "tolerance_seconds", "field_invalid"),
         ({"endpoint_id": "whep_none"}, 404, "endpoint_id", None),
         ({"endpoint_id": ids.new("whep")}, 404, "endpoint_id", None),
+        ({"body": "x" * 40_961}, 400, "body", "field_invalid"),
+        ({"received_at": -1}, 400, "received_at", "field_invalid"),
         ({"body": "x" * 65_537}, 413, None, None),
     ):
         request = {name: value for name, value in {**one, **change}.items() if value is not None}
@@ -129,13 +125,13 @@ async def test_what_is_strange_is_answered(shop: Api, captured: Captured) -> Non
     """Times at the ends of the calendar, NULs, deep and huge JSON: a diagnosis, and in bounded time."""
     one = captured.rotated
     for change in (
-        {"received_at": "0001-01-01T00:00:00Z"},
-        {"received_at": "9999-12-31T23:59:59-14:00"},
+        {"received_at": 0},
+        {"received_at": 253_402_300_799},
         {"headers": {"webhook-id": "\0", "webhook-timestamp": "9" * 15, "webhook-signature": "v1,\ud7ff " * 900}},
         {"headers": {**one.headers, "x-webhook-id": "dlv_\0"}},
         {"body": "[" * 20_000},
         {"body": '{"id":' * 5000 + "1" * 5000},
-        {"body": "9" * 60_000},
+        {"body": "9" * 40_000},
         {"secret": "\0é"},
     ):
         strange = "x-webhook-id" in change.get("headers", ()) and "webhook-signature" in change["headers"]
