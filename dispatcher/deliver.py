@@ -117,7 +117,7 @@ class Deliver:
                 delay = job.held_for if job.held_for > 0 else _PROBED
                 self._fairness.hold(work, delay)
                 delay *= 1 + 0.1 * random.random()  # noqa: S311 - spreads
-            else:
+            elif work.id not in probing:  # a probe that was won is sent, whatever the rate: nobody else may send one
                 delay = self._fairness.spend(work, job.rate)
             if delay is None:
                 begun.append((work, self._deliver(work, job)))
