@@ -30,15 +30,23 @@ USUAL: tuple[Recovers, ...] = ("failed", "missed")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # nothing is older, and what is asked of before may not be computed with
 _AHEAD = timedelta(minutes=1)  # that somebody's clock may be ahead of the database's when it says now
 
+# msgspec describes a time that may lack its zone as any string.
+_TIME = {"format": "date-time"}
 Rate = Annotated[int, Meta(ge=1, le=1000, description="Deliveries a second, at most")]
 
 
 class StartRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to send again."""
 
-    since: Annotated[datetime, Meta(description="Events of that time or later; UTC without a zone")]
+    since: Annotated[
+        datetime, Meta(description="Events of that time or later; UTC without a zone", extra_json_schema=_TIME)
+    ]
     until: (
-        Annotated[datetime, Meta(description="Events before that time, not in the future; now when absent")] | None
+        Annotated[
+            datetime,
+            Meta(description="Events before that time, not in the future; now when absent", extra_json_schema=_TIME),
+        ]
+        | None
     ) = None
     endpoint: Annotated[str, Meta(max_length=64)] | None = None
     """To the endpoint of this id only."""
