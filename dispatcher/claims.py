@@ -13,7 +13,7 @@ from dispatcher.fairness import FIRST_WINDOW
 from outbox import work as outbox_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from dispatcher.fairness import Fairness
@@ -31,6 +31,8 @@ class Claims(Protocol):
 
     favourites: list[int]
     """The buckets to look at first."""
+    unfinished: bool
+    """The last claim looked at some buckets only, and the next one will at the others."""
 
     async def claim(self, conn: Connection, *, limit: int) -> list[Work]:
         """Lease up to `limit` works."""
@@ -45,6 +47,10 @@ class Claims(Protocol):
         """Due work may be waiting for work in flight to end."""
         ...
 
+    def frees(self, ended: Sequence[Work]) -> bool:
+        """Whether due work may have waited for these to end."""
+        ...
+
 
 class Walk:
     """Along the due times of each bucket, the oldest first."""
@@ -52,6 +58,7 @@ class Walk:
     def __init__(self, kind: Kind, *, dispatcher: str, lease: float) -> None:
         """Set up: leases of `lease` seconds, in the name of `dispatcher`."""
         self.favourites = list(range(buckets.COUNT))
+        self.unfinished = False
         self._kind: Kind = kind
         self._dispatcher = dispatcher
         self._lease = lease
@@ -68,6 +75,10 @@ class Walk:
     @property
     def crowded(self) -> bool:
         """A walk takes whatever is due."""
+        return False
+
+    def frees(self, ended: Sequence[Work]) -> bool:  # noqa: ARG002 - the interface
+        """Nothing waits for another's end."""
         return False
 
     async def _walk(self, conn: Connection, floors: dict[int, datetime], *, limit: int) -> list[Work]:
@@ -108,44 +119,53 @@ class FairWalk(Walk):
         super().__init__(kind, dispatcher=dispatcher, lease=lease)
         self._fairness = fairness
         self._crowded: dict[int, float] = {}
+        self._full: dict[str, float] = {}
         self._turns: dict[int, str] = {}
         self._line_floors: dict[str, datetime] = {}
         self._lines_swept = 0.0
 
     async def claim(self, conn: Connection, *, limit: int) -> list[Work]:
-        """Lease up to `limit` works, half of them at most from crowded buckets while others have some."""
+        """Lease up to `limit` works: in turn along the due times of calm buckets and the lines of crowded ones."""
         now = time.monotonic()
         crowded = [bucket for bucket, until in self._crowded.items() if until > now]
-        found = [] if not crowded else await self._from_lines(conn, crowded, limit=max(1, limit // 2))
-        if limit > len(found):
-            floors = self._look_at()
-            calm = {bucket: floor for bucket, floor in floors.items() if bucket not in crowded}
-            walked = await self._walk(conn, calm, limit=limit - len(found)) if calm else []
-            if len(walked) == limit - len(found):
-                # A full claim stops where it was full: whoever filled it may stand before others.
-                bucket, count = Counter(work.bucket for work in walked).most_common(1)[0]
-                if count > len(walked) // 2:
-                    self._crowd([bucket])
-            found += walked
-        return found
+        if self.unfinished:
+            self.unfinished = False
+            return await self._from_lines(conn, crowded, limit=limit) if crowded else []
+        calm = {bucket: floor for bucket, floor in self._look_at().items() if bucket not in crowded}
+        works = await self._walk(conn, calm, limit=limit) if calm else []
+        if len(works) == limit:
+            # A full claim stops where it was full: whoever filled it may stand before others.
+            bucket, count = Counter(work.bucket for work in works).most_common(1)[0]
+            if count > limit // 2:
+                self._crowd([work for work in works if work.bucket == bucket])
+        self.unfinished = bool(crowded)
+        return works
 
     def overflowed(self, works: Sequence[Work]) -> None:
         """A bucket in which an endpoint had more than it may start is crowded."""
-        self._crowd(work.bucket for work in works)
+        self._crowd(works)
 
     @property
     def crowded(self) -> bool:
         """Somewhere a backlog stands."""
         return any(until > time.monotonic() for until in self._crowded.values())
 
-    def _crowd(self, crowded: Iterable[int]) -> None:
-        self._crowded |= dict.fromkeys(crowded, time.monotonic() + _CROWDED)
+    def frees(self, ended: Sequence[Work]) -> bool:
+        """One of an endpoint that had more than it may start lately."""
+        now = time.monotonic()
+        return any(self._full.get(work.endpoint_id or "", 0.0) > now for work in ended)
+
+    def _crowd(self, works: Sequence[Work]) -> None:
+        until = time.monotonic() + _CROWDED
+        self._crowded |= dict.fromkeys((work.bucket for work in works), until)
+        self._full |= dict.fromkeys((work.endpoint_id or "" for work in works), until)
 
     async def _from_lines(self, conn: Connection, crowded: list[int], *, limit: int) -> list[Work]:
         now = time.monotonic()
         if now - self._lines_swept >= _SWEEP:
             self._lines_swept = now
             self._line_floors.clear()
+            self._full = {endpoint: until for endpoint, until in self._full.items() if until > now}
         rooms = self._fairness.rooms()
         known = {endpoint: outbox_work.Line(room, self._line_floors.get(endpoint)) for endpoint, room in rooms.items()}
         works = await outbox_work.claim_lines(
@@ -169,7 +189,7 @@ class FairWalk(Walk):
             if floor is None or work.due_at - _LATE > floor:
                 self._line_floors[endpoint] = work.due_at - _LATE
             if taken[endpoint] >= rooms.get(endpoint, FIRST_WINDOW):
-                self._crowd([work.bucket])
+                self._crowd([work])
         return works
 
 
@@ -180,6 +200,10 @@ class Heads(Walk):
     def crowded(self) -> bool:
         """A head that ends may have a next one behind it."""
         return True
+
+    def frees(self, ended: Sequence[Work]) -> bool:
+        """Each was the head of a line."""
+        return bool(ended)
 
     async def claim(self, conn: Connection, *, limit: int) -> list[Work]:
         """Lease the due heads of up to `limit` lines."""

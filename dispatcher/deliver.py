@@ -34,6 +34,7 @@ USER_AGENT = f"Ledgate/{version('ledgate')}"
 
 _GONE = 410
 _REMEMBERED = 10_000  # unsealed values; a bound, not a policy
+_HELD = 30.0  # seconds at most until held work looks again: its merchant may have mended the endpoint
 _PROBED = 1.0  # seconds until work looks again whether a circuit's probe came back
 
 
@@ -114,7 +115,7 @@ class Deliver:
         for work, job in zip(works, jobs, strict=True):
             delay: float | None = None
             if job.held_for is not None and work.id not in probing:
-                delay = job.held_for if job.held_for > 0 else _PROBED
+                delay = min(job.held_for, _HELD) if job.held_for > 0 else _PROBED
                 self._fairness.hold(work, delay)
                 delay *= 1 + 0.1 * random.random()  # noqa: S311 - spreads
             elif work.id not in probing:  # a probe that was won is sent, whatever the rate: nobody else may send one

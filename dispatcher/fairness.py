@@ -26,7 +26,8 @@ SLOW = 2.0
 
 _QUEUED = 0.02  # seconds that an answer may take longer than twice the quickest one
 _FORGET = 1.001  # by which the quickest one grows with each success: a receiver may have become slower
-_AGAIN = 0.25  # seconds until work that found its window full comes again
+_AGAIN = 0.25  # seconds until work that found its window full comes again, at first
+_AGAIN_AT_MOST = 2.0
 _SPREAD = 0.1  # share of a hold by which its works are kept apart
 _BURST = 0.25  # seconds' worth of a rate that may come at once
 _BELIEVED = 5.0  # seconds for which an open circuit is believed without asking
@@ -39,6 +40,8 @@ class Pace(msgspec.Struct):
     merchant: str
     window: float
     in_flight: int = 0
+    stuck_since: float = 0.0
+    """Since then works found no room and none has ended; 0 for one that moves."""
     rate: float | None = None
     """Attempts a second of this dispatcher."""
     quickest: float = SLOW
@@ -79,7 +82,9 @@ class Fairness:
         if pace.held_until > now:
             return (pace.held_until - now) * (1 + _SPREAD * roll)
         if pace.in_flight >= int(pace.window) or self._merchants[work.merchant_id] >= self._per_merchant:
-            return _AGAIN * (1 + roll)
+            pace.stuck_since = pace.stuck_since or now
+            # Nothing ended for so long: nothing may end for as long again.
+            return min(max(now - pace.stuck_since, _AGAIN), _AGAIN_AT_MOST) * (1 + roll)
         pace.in_flight += 1
         self._merchants[work.merchant_id] += 1
         return None
@@ -108,7 +113,9 @@ class Fairness:
 
     def leave(self, work: Work) -> None:
         """Admitted work was not sent after all, or has ended: its place is free."""
-        self._pace(work).in_flight -= 1
+        pace = self._pace(work)
+        pace.in_flight -= 1
+        pace.stuck_since = 0.0
         self._merchants[work.merchant_id] -= 1
         if self._merchants[work.merchant_id] <= 0:
             del self._merchants[work.merchant_id]

@@ -96,14 +96,16 @@ class Lane(Generic[O]):
 
     async def run(self) -> None:
         """Work until `stop`: back to back while batches are full, else at a growing interval with jitter."""
-        pause = self._poll_min
+        pause, before = self._poll_min, 0
         while not self._stopping:
             self._wake.clear()
             try:
-                claimed = await self.run_once()
+                claimed = before + await self.run_once()
             except AWAY:
-                claimed, pause = 0, self._poll_max
-            if claimed >= max(1, self._claim_size // 2) and self._room() > 0:
+                await self._rest(self._poll_max)
+                continue
+            before = claimed if self.claims.unfinished else 0
+            if (claimed >= max(1, self._claim_size // 2) or self.claims.unfinished) and self._room() > 0:
                 continue
             pause = self._poll_min if claimed else min(pause * 2, self._poll_max)
             if self.claims.crowded:
@@ -213,8 +215,9 @@ class Lane(Generic[O]):
             log.exception("work.crashed", work=work.id)
 
     def _finish(self, outcomes: Sequence[O]) -> None:
-        waited_for = self._room() <= 0 or self.claims.crowded
-        self._forget([outcome.work for outcome in outcomes])
+        ended = [outcome.work for outcome in outcomes]
+        waited_for = self._room() <= 0 or self.claims.frees(ended)
+        self._forget(ended)
         self.settled += len(outcomes)
         if waited_for:
             self._wake.set()

@@ -316,6 +316,11 @@ def test_what_reads_could_not_write_if_it_wanted_to(ledger: Ledger) -> None:
         asyncio.run(write())
 
 
+def _heed_ctrl_c() -> None:
+    """What runs in a shell's background is born deaf to it, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_following_the_ledger_never_skips_a_late_commit_and_ctrl_c_ends_it(
     ledgate: Ledgate, conn: psycopg.Connection[dict[str, object]], tmp_path: Path
 ) -> None:
@@ -343,7 +348,14 @@ def test_following_the_ledger_never_skips_a_late_commit_and_ctrl_c_ends_it(
         return row["query_start"]
 
     with out.open("w") as file, psycopg.connect(ledgate.url) as slow:
-        tail = subprocess.Popen(command, env=env, cwd=ROOT, stdout=file, stderr=subprocess.PIPE)
+        tail = subprocess.Popen(
+            command,
+            env=env,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - no thread runs here
+        )
         try:
             until(lambda: printed() == [first], what="the end of the ledger")
             slow.execute(insert, [late])
