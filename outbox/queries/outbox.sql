@@ -115,13 +115,14 @@ due AS MATERIALIZED (
 
 -- name: release
 -- Give work back at once: what a stopping dispatcher could not begin or end, or what must wait for another.
--- Fenced like a settle, so that it cannot end another's lease.
+-- Fenced like a settle, so that it cannot end another's lease. The commit does not wait for the disk: what a crash
+-- forgets of it is due again when the lease ends.
 UPDATE outbox o
 SET leased_by = NULL, next_retry_at = statement_timestamp() + r.delay * interval '1 second'
 FROM json_to_recordset(%(batch)s::json) AS r (bucket smallint, merchant_id text, id text, claims int, delay float8)
 WHERE o.bucket = ANY(ARRAY[r.bucket]) AND o.merchant_id = r.merchant_id AND o.id = r.id
     AND o.claims = r.claims AND o.leased_by = %(dispatcher)s
-RETURNING o.id;
+RETURNING o.id, set_config('synchronous_commit', 'off', true);
 
 -- fragment: hold_finished
 -- Take done work out of the outbox, if the lease under which it was done still stands; the rest of a settling
