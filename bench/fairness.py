@@ -23,6 +23,7 @@ import psycopg
 
 from bench.stage import ask, free_port, stage, until
 from gateway.config import load
+from kit import ids
 from tests.support.crowd import add_endpoint, add_merchant
 
 if TYPE_CHECKING:
@@ -70,8 +71,6 @@ class Shop:
     """Endpoints at a receiver that times what it gets, and a dispatcher."""
 
     def __init__(self, database: Database, port: int) -> None:
-        from kit import ids  # noqa: PLC0415 - the head of ids of this run
-
         self._database = database
         self._config = load(database.env)
         self._port = port
