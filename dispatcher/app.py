@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import psycopg
@@ -156,7 +157,7 @@ class Dispatcher:
 
             log.info("dispatcher.started", dispatcher=self.id)
             helpers = [
-                asyncio.create_task(listen(config.database_url, wake)),
+                asyncio.create_task(listen(config.housekeeping_url, wake)),
                 asyncio.create_task(self._beat(database, lanes, fairness)),
                 asyncio.create_task(self._housekeeping(database)),
                 asyncio.create_task(health.watch(database, disable_after=config.disabling)),
@@ -222,6 +223,8 @@ class Dispatcher:
                     )
                 favourites = buckets.favourites(self.id, alive)
                 fairness.dispatchers = len({self.id, *alive})
+                if self._config.beat_file:
+                    Path(self._config.beat_file).touch()  # noqa: ASYNC240 - in memory, where it is used
                 for lane in lanes:
                     lane.claims.favourites = favourites
             await asyncio.sleep(_BEAT)

@@ -31,7 +31,7 @@ def tend(config: Config, today: date | None = None) -> None:
         psycopg.Error: the database is away, or the login may not.
     """
     today = today or datetime.now(UTC).date()
-    with psycopg.connect(config.database_url, connect_timeout=10, autocommit=True) as conn:
+    with psycopg.connect(config.housekeeping_url, connect_timeout=10, autocommit=True) as conn:
         created = _make(conn, today)
         done = partitions.drop_past(conn, today, events=config.event_retention, attempts=config.attempts_kept)
         strays = {table: rows for table, rows in partitions.strays(conn).items() if rows}

@@ -26,6 +26,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The settings. Those with a capital name keep it; all others are read from `LEDGATE_<NAME>`."""
 
     database_url: str = msgspec.field(name="DATABASE_URL", default="")
+    owner_url: str = ""
+    """libpq URL of the tables' owner, past any pooler: dispatchers tend partitions with it and listen for hints.
+    Without it they use DATABASE_URL."""
     port: Port = msgspec.field(name="PORT", default=8000)
     test_mode: bool = msgspec.field(name="TEST_MODE", default=False)
     test_payment_success: bool | None = msgspec.field(name="TEST_PAYMENT_SUCCESS", default=None)
@@ -82,6 +85,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Seconds between polls for work: from `poll_min` when busy, growing to `poll_max` when idle."""
     drain: Annotated[float, Meta(ge=0, le=120)] = 12.0
     """Seconds that a stopping dispatcher gives its requests in flight."""
+    beat_file: str = ""
+    """A file that a dispatcher touches at every heartbeat that the database has taken, for health checks."""
 
     egress_allow: str = ""
     """Networks that webhooks may go to though they are not public, comma-separated; `none` for none. Without it: none,
@@ -98,6 +103,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Days that attempts are kept, no more than events; 0 for as long as events. Without it 30, or what events are."""
 
     test_merchant_port: Port = 4000
+    test_merchant_url: str = ""
+    """Where the demo merchant's webhooks go; the test merchant on this machine by default."""
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
 
@@ -105,6 +112,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def disabling(self) -> timedelta | None:
         """How long an endpoint may do nothing but fail; None for as long as it likes."""
         return timedelta(days=self.disable_after) if self.disable_after else None
+
+    @property
+    def housekeeping_url(self) -> str:
+        """Give the libpq URL of whoever owns the tables."""
+        return self.owner_url or self.database_url
 
     @property
     def attempts_kept(self) -> int:

@@ -40,7 +40,7 @@ async def seed(database_url: str, config: Config) -> None:
             sealer,
             bucket=bucket,
             merchant_id=MERCHANT_ID,
-            url=f"http://localhost:{config.test_merchant_port}/webhook",
+            url=config.test_merchant_url or f"http://localhost:{config.test_merchant_port}/webhook",
             secret=WEBHOOK_SECRET,
         )
         for order_id in ORDER_IDS:

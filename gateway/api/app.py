@@ -128,8 +128,9 @@ def make_app(config: Config) -> Litestar:
 
 
 def _pending(database_url: str) -> list[str]:
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as conn:
+    with psycopg.connect(database_url, connect_timeout=5) as conn:
         if conn.execute("SELECT to_regrole(%s)", [_ROLE]).fetchone() == (None,):
             return ["all"]
-        conn.execute(f"SET ROLE {_ROLE}")  # the login itself may be allowed nothing
+        # The login itself may be allowed nothing. For this transaction: behind a pooler the session is others' too.
+        conn.execute(f"SET LOCAL ROLE {_ROLE}")
         return migrate.pending(conn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import psycopg
@@ -28,7 +29,7 @@ def where(url: str) -> str:
             "postgresql://user:password@host:5432/dbname (write @ and / in a password as %40 and %2F).",
             code=2,
         ) from None
-    host = str(given.get("host") or given.get("hostaddr") or "localhost")
+    host = str(given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "localhost")
     if "@" in host:
         raise CliError("DATABASE_URL: an @ in the password must be written as %40.", code=2)
     name = given.get("dbname") or given.get("user") or ""

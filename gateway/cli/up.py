@@ -77,9 +77,9 @@ def _require_ports(config: Config, *, patience: float) -> None:
 
 
 def _bring_up(screen: Screen, stack: Stack, place: Place, environ: dict[str, str]) -> None:
-    given = environ.get("DATABASE_URL")
+    given = load(environ).database_url
     url = _attach(screen, given) if given else _start_postgres(screen, stack, place)
-    environ = {**environ, "DATABASE_URL": url}
+    environ = {**environ, "DATABASE_URL": url, "DATABASE_URL_FILE": ""}
     config = load(environ)
     _prepare(screen, config)
     _start_services(screen, stack, config, environ)
