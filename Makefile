@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness fmt lock clean clean-data
+.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness audit fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,14 +56,17 @@ check: $(VENV)/.dev ## Lint, types and the import arrows
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+audit: $(VENV)/.dev ## Look for known holes in what is locked; AUDIT=required fails where no service answers
+	@$(BIN)/python .ci/audit.py --allowed requirements/allowed.toml requirements/{runtime,run,dev}.txt
+
 fmt: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
 lock: ## Resolve the hashed requirements anew (needs uv)
-	@for set in runtime: run:run dev:dev; do extra=$${set#*:}; \
+	@for set in "runtime pyproject.toml" "run --extra run pyproject.toml" "dev --extra dev pyproject.toml" "build --group build"; do \
 	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    $${extra:+--extra $$extra} pyproject.toml -o requirements/$${set%%:*}.txt; done
+	    $${set#* } -o requirements/$${set%% *}.txt; done
 
 clean: ## Remove the environment and caches; the database stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
