@@ -98,14 +98,14 @@ def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 def describer(handlers: Sequence[ControllerRouterHandler], version: str) -> Callable[[], dict[str, Any]]:
-    """What makes the description of these calls, once.
+    """What makes the description of these calls, once, however many applications of a process serve them."""
+    return functools.partial(_described, tuple(handlers), version)
 
-    From an application that is never served: one that serves with `openapi_config` has pages of the framework's too,
-    which fetch their scripts from elsewhere.
+
+@functools.cache
+def _described(handlers: tuple[ControllerRouterHandler, ...], version: str) -> dict[str, Any]:
+    """From an application that is never served.
+
+    One that serves with `openapi_config` has pages of the framework's too, which fetch their scripts from elsewhere.
     """
-
-    @functools.cache
-    def described() -> dict[str, Any]:
-        return openapi.describe(Litestar(route_handlers=handlers, openapi_config=_openapi_config(version)))
-
-    return described
+    return openapi.describe(Litestar(route_handlers=handlers, openapi_config=_openapi_config(version)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from litestar import Router
 
 from gateway.api import (
@@ -20,8 +22,9 @@ from gateway.api import (
 )
 
 
+@functools.cache
 def v1() -> Router:
-    """All of them, under the path that integrations know."""
+    """All of them, under the path that integrations know. An application takes a copy."""
     modules = (
         orders,
         payments,
