@@ -61,7 +61,14 @@ class Server:
         self._log_start = 0
 
     @classmethod
-    def start(cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, wait: float = 30.0) -> Server:
+    def start(
+        cls,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        wait: float = 30.0,
+        programs: Path | None = None,
+    ) -> Server:
         """Start a server on `data_dir`, which is made first if it is not there, and wait until it takes work.
 
         It listens on a free port of 127.0.0.1, the same one from start to start where that is possible.
@@ -70,12 +77,13 @@ class Server:
             data_dir: an absent or empty directory, or one that an earlier start has made.
             settings: server settings, going over `SETTINGS`.
             wait: seconds that the start, with any crash recovery, may take.
+            programs: the directory of `initdb` and `postgres`; by default the wheel's, else the newest installed.
 
         Raises:
             EmbeddedError: it cannot be started; the message says what to do.
         """
         try:
-            home = pghome.settle(data_dir)
+            home = pghome.settle(data_dir, programs)
             pgdata.await_end(home.data_dir, wait)
             pgdata.check(home)
             if not pghome.is_made(home.data_dir):

@@ -43,8 +43,10 @@ class Home:
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
 
-def settle(data_dir: Path) -> Home:
+def settle(data_dir: Path, programs: Path | None = None) -> Home:
     """Say where the server meant for `data_dir` lives, making room there if root cannot have it as asked.
+
+    `programs` is the directory of `initdb` and `postgres`; without it, they are looked for.
 
     PostgreSQL refuses to run as root. Root therefore runs it as the owner of existing data, else as `nobody`.
     What this user cannot reach (a checkout under /root, a private temporary directory) is placed under
@@ -58,7 +60,7 @@ def settle(data_dir: Path) -> Home:
         intended.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EmbeddedError(f"Cannot make {intended.parent}: {error.strerror}. Choose another place.") from None
-    programs = _programs()
+    programs = programs or _programs()
     if os.geteuid() != 0:
         return Home(programs, intended, None, _version(programs, None))
 

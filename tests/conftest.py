@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -14,7 +15,9 @@ from psycopg.rows import dict_row
 from gateway import demo
 from gateway.config import Config, load
 from kit.db import Connection
-from tests.support.server import drop, find_server, fresh_database, make_template
+from tests.support.guard import guarded
+from tests.support.server import fresh_database, make_template
+from tests.support.sources import FORCE, SourceError, find_server
 
 _stack = contextlib.ExitStack()
 # Workers of pytest-xdist inherit these from the process that started the server.
@@ -24,14 +27,24 @@ _URL, _TEMPLATE, _TOLD = "TEST_SERVER_URL", "TEST_SERVER_TEMPLATE", "TEST_SERVER
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    source = _stack.enter_context(find_server())
-    template = make_template(source.url)
-    _stack.callback(drop, source.url, template)
-    os.environ |= {_URL: source.url, _TEMPLATE: template, _TOLD: source.told}
+    try:
+        source = _stack.enter_context(find_server())
+    except SourceError as error:
+        raise pytest.UsageError(str(error)) from None
+    os.environ |= {_URL: source.url, _TOLD: source.told}
+    for chosen in ("DATABASE_URL", FORCE):
+        os.environ.pop(chosen, None)  # this run's server, not for the processes that tests start
+    if source.lasts:
+        env = {**os.environ, "PYTHONPATH": str(config.rootpath)}
+        _stack.enter_context(guarded(sys.executable, "-m", "tests.support.server", env=env))
+    os.environ[_TEMPLATE] = make_template(source.url)
 
 
-def pytest_report_header() -> str:
-    return f"database: {os.environ.get(_TOLD, 'none')}"
+def pytest_report_header() -> list[str]:
+    return [
+        f"database: {os.environ.get(_TOLD, 'none')}",
+        "servers that tests stop, or want to themselves: embedded ones of their own",
+    ]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.running import Ledgate, Ledger, build
-from tests.faults.database import own_server
 from tests.support.server import fresh_database, make_template
+from tests.support.sources import memory_server
 
 
 @pytest.fixture(scope="session")
 def ledger() -> Iterator[Ledger]:
     """One for all tests that only read, on a server of its own: the tail waits for whoever else writes."""
-    with own_server() as server, fresh_database(server.url, make_template(server.url)) as url:
+    with memory_server() as server, fresh_database(server.url, make_template(server.url)) as url:
         yield build(url)
 
 

@@ -19,6 +19,7 @@ from kit.embedded import Server
 from tests.faults.shop import Look
 from tests.support.load import HEADERS
 from tests.support.processes import Stack
+from tests.support.sources import PROGRAMS
 
 ASKED = {
     "live": "/health",
@@ -34,7 +35,7 @@ def own_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="ledgate-faults-"))
     folder.chmod(0o755)  # as root, the server runs as another user
     try:
-        with Server.start(folder / "pg") as made:
+        with Server.start(folder / "pg", programs=PROGRAMS) as made:
             yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.database import own_server
 from tests.support.server import fresh_database, make_template
+from tests.support.sources import memory_server
 
 
 @pytest.fixture(scope="module")
 def server_alone() -> Iterator[tuple[str, str]]:
     """The URL of a server that nobody else uses, and its migrated template."""
-    with own_server() as server:
+    with memory_server() as server:
         yield server.url, make_template(server.url)
 
 

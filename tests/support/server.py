@@ -1,58 +1,24 @@
-"""One PostgreSQL server for a test run, from three sources: DATABASE_URL, a container engine, the embedded wheel."""
+"""Databases for tests: a migrated template for the run, a copy of it for each test that asks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from kit.embedded import Server
 from schema.migrate import migrate
 
-IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
-
-
-class Source(NamedTuple):
-    """Where tests get their databases: the URL of a superuser's database, and how it came about."""
-
-    url: str
-    told: str
-
-
-@contextlib.contextmanager
-def find_server() -> Iterator[Source]:
-    """A running server: `DATABASE_URL` if set, else a container where an engine answers, else the embedded wheel."""
-    with contextlib.ExitStack() as stack:
-        if url := os.environ.get("DATABASE_URL"):
-            source = "DATABASE_URL"
-        elif _engine_answers():
-            from testcontainers.community.postgres import PostgresContainer
-
-            container = stack.enter_context(PostgresContainer(IMAGE, driver=None))
-            url, source = container.get_connection_url(), f"container {IMAGE}"
-        else:
-            folder = Path(tempfile.mkdtemp(prefix="ledgate-test-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            folder.chmod(0o755)  # as root, the server runs as another user
-            server = stack.enter_context(Server.start(folder / "pg"))
-            url, source = server.url, "embedded wheel"
-        with psycopg.connect(url) as conn:
-            row = conn.execute("SHOW server_version").fetchone()
-        yield Source(url, f"PostgreSQL {row[0] if row else '?'} from {source}")
+RUN = os.environ.setdefault("TEST_SERVER_RUN", uuid.uuid4().hex[:8])
+"""Stands in the name of every database of this run, workers' too: several runs can share a server."""
 
 
 def make_template(url: str) -> str:
     """A migrated database that tests copy; returns its name."""
-    name = f"ledgate_template_{uuid.uuid4().hex[:12]}"
+    name = _name("template")
     _create(url, name)
     migrate(at(url, name))
     return name
@@ -61,7 +27,7 @@ def make_template(url: str) -> str:
 @contextlib.contextmanager
 def fresh_database(url: str, template: str) -> Iterator[str]:
     """A copy of the template of one's own; dropped afterwards. Yields its URL."""
-    name = f"ledgate_test_{uuid.uuid4().hex[:12]}"
+    name = _name("test")
     _create(url, name, template)
     try:
         yield at(url, name)
@@ -75,10 +41,23 @@ def drop(url: str, name: str) -> None:
         conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def drop_all(url: str, run: str) -> None:
+    """Drop every database of a run."""
+    with psycopg.connect(url) as conn:
+        found = conn.execute("SELECT datname FROM pg_database WHERE datname ~ %s", [f"^ledgate_[a-z]+_{run}_"])
+        names = [str(name) for (name,) in found]
+    for name in names:
+        drop(url, name)
+
+
 def at(url: str, name: str) -> str:
     """The same server, another database."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     return psycopg.conninfo.make_conninfo(**{**parts, "dbname": name})
+
+
+def _name(kind: str) -> str:
+    return f"ledgate_{kind}_{RUN}_{uuid.uuid4().hex[:8]}"
 
 
 def _create(url: str, name: str, template: str = "template1") -> None:
@@ -87,8 +66,5 @@ def _create(url: str, name: str, template: str = "template1") -> None:
         conn.execute(query)
 
 
-def _engine_answers() -> bool:
-    try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+if __name__ == "__main__":  # conftest.py has this run when a run has ended, whichever way
+    drop_all(os.environ["TEST_SERVER_URL"], RUN)

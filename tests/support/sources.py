@@ -1,0 +1,174 @@
+"""Where a test run gets its PostgreSQL: from DATABASE_URL, a container engine, or the embedded wheel.
+
+The server is one for the run. Its settings are those of `kit.embedded`, durable ones, on memory where there is enough:
+no test of this server takes its power away; those that do start servers of their own, on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+
+from kit import embedded
+from kit.embedded import EmbeddedError, Server
+from tests.support.guard import guarded
+
+IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
+PROGRAMS = Path(os.environ["TEST_POSTGRES_PROGRAMS"]) if "TEST_POSTGRES_PROGRAMS" in os.environ else None
+"""A directory of `initdb` and `postgres` for every server that tests start, such as /usr/lib/postgresql/15/bin."""
+
+FORCE = "LEDGATE_TEST_SERVER"
+OLDEST = 15
+
+# A copy of the template goes through the log: compressing that takes ten times as long as writing it.
+SETTINGS = {**embedded.SETTINGS, "wal_compression": "off", "max_wal_size": "512MB"}
+
+_ROOM = 4 << 30  # bytes of memory that must be free to put a database there
+_ENGINE_SECONDS = 10.0
+_PULL_SECONDS = 300.0
+_MEMORY = Path("/dev/shm")
+
+
+class SourceError(Exception):
+    """No server for this run; the message says why."""
+
+
+class Source(NamedTuple):
+    """The URL of a superuser's database, and how it came about."""
+
+    url: str
+    told: str
+    lasts: bool = False
+    """Whether the server outlives the run."""
+
+
+@contextlib.contextmanager
+def find_server() -> Iterator[Source]:
+    """A running server: `DATABASE_URL` if set, else a container where an engine answers, else the embedded wheel.
+
+    Raises:
+        SourceError: what was asked for by name cannot be had.
+    """
+    forced, url = os.environ.get(FORCE), os.environ.get("DATABASE_URL")
+    if forced not in (None, "", "embedded", "container"):
+        raise SourceError(f"{FORCE}={forced}: it is embedded or container.")
+    if forced and url:
+        raise SourceError(f"Both DATABASE_URL and {FORCE}={forced} are set: unset one.")
+    with contextlib.ExitStack() as stack:
+        why = ""
+        if url:
+            yield _look(url, "DATABASE_URL", lasts=True)
+            return
+        if forced != "embedded":
+            try:
+                found = stack.enter_context(container())
+            except SourceError as error:
+                if forced:
+                    raise SourceError(f"{FORCE}=container, but {error}") from None
+                why = f" ({error})"
+            else:
+                yield _look(found, f"a container of {IMAGE}")
+                return
+        server = stack.enter_context(memory_server())
+        place = f", {PROGRAMS}" if PROGRAMS else ""
+        yield _look(server.url, f"an embedded server{place}{why}")
+
+
+@contextlib.contextmanager
+def memory_server() -> Iterator[Server]:
+    """An embedded server of the run's settings, in memory where there is room; gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="ledgate-test-", dir=_MEMORY if _has_room() else None))
+    folder.chmod(0o755)  # as root, the server runs as another user
+    # The server ends with us; until it has, `rm` finds new files.
+    tries = f'for n in $(seq 50); do rm -rf "{folder}" && exit; sleep 0.2; done'
+    with guarded("/bin/sh", "-c", tries):
+        try:
+            server = Server.start(folder / "pg", settings=SETTINGS, programs=PROGRAMS)
+        except EmbeddedError as error:
+            raise SourceError(str(error)) from error
+        with server:
+            yield server
+
+
+@contextlib.contextmanager
+def container() -> Iterator[str]:
+    """The URL of a server in a container that is gone after the block, or after our death.
+
+    Raises:
+        SourceError: no engine answers, or it cannot get the image.
+    """
+    memory = _engine()
+    _need_image()
+    from testcontainers.community.postgres import PostgresContainer
+
+    name = f"ledgate-test-{uuid.uuid4().hex[:12]}"
+    made = PostgresContainer(
+        IMAGE,
+        driver=None,
+        username="ledgate",
+        password=secrets.token_hex(16),  # Docker publishes to the network, too
+        dbname="postgres",
+        name=name,
+        shm_size="256m",  # parallel queries share it; 64 MB are Docker's
+    )
+    made.with_command(["postgres", *(word for pair in SETTINGS.items() for word in ("-c", "=".join(pair)))])
+    if memory >= _ROOM:
+        made.with_tmpfs_mount("/memory").with_env("PGDATA", "/memory/data")
+    # Not left to Ryuk: its image cannot be had everywhere.
+    with guarded("docker", "rm", "--force", "--volumes", name), made:
+        host = made.get_container_host_ip()
+        # By name, libpq would ask ::1 first, where Docker publishes nothing, or another container's port.
+        yield made.get_connection_url(host="127.0.0.1" if host == "localhost" else host)
+
+
+def _look(url: str, source: str, *, lasts: bool = False) -> Source:
+    try:
+        with psycopg.connect(url, connect_timeout=10) as conn:
+            row = conn.execute("SELECT current_setting('server_version'), rolsuper FROM pg_roles WHERE rolname = user")
+            version, superuser = row.fetchone() or ("?", False)
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise SourceError(f"{source} cannot be used: {said}") from None
+    if not superuser:
+        raise SourceError(f"{source} must log in as a superuser: tests make databases and roles, and end sessions.")
+    return Source(url, f"PostgreSQL {version} from {source}", lasts)
+
+
+def _engine() -> int:
+    """Whether an engine answers; the bytes of memory that it has."""
+    said = _docker("info", "--format", "{{.MemTotal}}", within=_ENGINE_SECONDS)
+    if said is None:
+        raise SourceError("no container engine answers")
+    return int(said) if said.isdecimal() else 0
+
+
+def _need_image() -> None:
+    if _docker("image", "inspect", IMAGE, within=_ENGINE_SECONDS) is None:
+        began = time.monotonic()
+        if _docker("pull", "--quiet", IMAGE, within=_PULL_SECONDS) is None:
+            took = time.monotonic() - began
+            raise SourceError(f"a container engine answers, but has no image {IMAGE} nor got it within {took:.0f} s")
+
+
+def _docker(*words: str, within: float) -> str | None:
+    """What docker said; None if it is not there, fails, or takes too long."""
+    try:
+        done = subprocess.run(["docker", *words], capture_output=True, timeout=within, check=False, text=True)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _has_room() -> bool:
+    return _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM
