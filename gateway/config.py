@@ -57,6 +57,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Requests a second of one API key, in each API process; 0 for no limit. More is a 429."""
     rate_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
     """Requests of one API key that may come at once."""
+    leave: Annotated[float, Meta(ge=0, le=300)] = 0.0
+    """Seconds that a stopping API serves on with `/health/ready` at 503: a proxy sees it, and sends no more."""
+    patience: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """Seconds that a request waits for the database to come back from a restart; 0 answers 503 at once."""
     statement_timeout: Seconds = 10.0
     """Seconds that one SQL statement of the API may take, and that a request waits for a connection."""
     credential_ttl: Annotated[float, Meta(ge=0, le=5)] = 3.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -54,6 +55,8 @@ class Gateway(msgspec.Struct):
     guesses: RateLimiter
     """Requests of an address with missing or wrong credentials."""
     egress: Egress
+    leaving: Callable[[], bool]
+    """Whether this process is about to end."""
     migrated: bool = False
 
     async def readiness(self) -> Literal["ok", "away", "behind"]:
@@ -71,8 +74,13 @@ class Gateway(msgspec.Struct):
         return "ok"
 
 
-def make_app(config: Config) -> Litestar:
-    """The ASGI application. Serves from the first moment, with 503 while the database is away."""
+def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Litestar:
+    """The ASGI application. Serves from the first moment, with 503 while the database is away.
+
+    Args:
+        config: the settings.
+        leaving: whether this process is about to end; asked at each answer.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -93,6 +101,7 @@ def make_app(config: Config) -> Litestar:
                 RateLimiter(rate=config.rate_limit, burst=config.rate_burst),
                 RateLimiter(rate=min(config.rate_limit, _GUESSES), burst=10 * _GUESSES),
                 Egress(config.egress),
+                leaving,
             )
             ringing = asyncio.create_task(gateway.doorbell.run())
             try:
@@ -123,7 +132,7 @@ def make_app(config: Config) -> Litestar:
     inner = allowing(app.asgi_handler, app.routes)
     app.state.metrics = Metrics()
     timed = bounded(inner, body=config.body_timeout, total=config.request_timeout)
-    app.asgi_handler = observed(timed, app.state.metrics)
+    app.asgi_handler = observed(timed, app.state.metrics, leaving)
     return app
 
 

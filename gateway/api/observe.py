@@ -11,6 +11,8 @@ from litestar.enums import ScopeType
 from kit import ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.api.metrics import Metrics
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
-    """ASGI middleware: `X-Request-Id` and rate headers out, `request.served` logged, without body, headers or query."""
+def observed(app: ASGIApp, metrics: Metrics, leaving: Callable[[], bool]) -> ASGIApp:
+    """ASGI middleware: `X-Request-Id` and rate headers out, `request.served` logged, without body, headers or query.
+
+    Once the process is leaving, an answer is the last one of its connection.
+    """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -35,7 +40,9 @@ def observed(app: ASGIApp, metrics: Metrics) -> ASGIApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_rate(state)]
+                last = [(b"connection", b"close")] if leaving() and scope["http_version"] != "2" else []
+                ours = [(b"x-request-id", request_id.encode()), *_rate(state), *last]
+                message["headers"] = [*message["headers"], *ours]
             await send(message)
 
         try:

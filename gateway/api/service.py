@@ -17,6 +17,8 @@ class Liveness(msgspec.Struct, frozen=True):
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "away", "behind"] | None = None
     """`behind`: migrations are missing; run `ledgate migrate`."""
+    process: Literal["leaving"] | msgspec.UnsetType = msgspec.UNSET
+    """`leaving`: it is about to end, and serves what still comes."""
 
 
 class JobsStatus(msgspec.Struct, frozen=True):
@@ -37,8 +39,12 @@ async def health() -> Liveness:
 
 @get("/health/ready", tags=["Service"], summary="Readiness", security=[])
 async def ready(request: Request[Any, Any, Any]) -> Response[Liveness]:
-    """The database answers and has every migration; else 503."""
-    state = await request.app.state.gateway.readiness()
+    """The database answers and has every migration, and the process is not about to end; else 503."""
+    gateway = request.app.state.gateway
+    if gateway.leaving():
+        body = Liveness("unavailable", process="leaving")
+        return Response(body, status_code=503, media_type=MediaType.JSON)
+    state = await gateway.readiness()
     body = Liveness("ok" if state == "ok" else "unavailable", state)
     return Response(body, status_code=200 if state == "ok" else 503, media_type=MediaType.JSON)
 

@@ -1,0 +1,99 @@
+"""Stop without losing a request: say so first, then close the door, then finish what is in the house."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from granian._granian import ListenerSpec
+from granian.server.mp import MPServer
+
+from kit import listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_QUEUE = 5.0  # seconds that workers get to accept what stands in the listener's queue
+_SETTLE = 0.1  # seconds that a connection gets, once accepted, until its request is here
+_ECHO = 0.5  # seconds; whoever runs us may pass on a Ctrl-C that the terminal has already sent to both
+_CUT_SHORT = 128
+
+
+MakeApp: TypeAlias = "Callable[[Callable[[], bool]], Callable[..., Any]]"
+
+
+class Server(MPServer):
+    """Granian's processes behind one listening socket that all of them share, and that the parent closes.
+
+    On SIGTERM or SIGINT, in this order: every worker is *leaving* for `leave` seconds and serves as before, but its
+    answers close their connections; new connections are taken no more, those in the queue are accepted; the listener is
+    closed; what is in flight is finished within `workers_kill_timeout` seconds. A second signal ends all of it at once.
+    """
+
+    def __init__(self, *args: Any, make_app: MakeApp, leave: float, **options: Any) -> None:
+        """Set up.
+
+        Args:
+            make_app: called in each worker with a function that says whether it is leaving; gives the application.
+            leave: seconds.
+            *args: Granian's.
+            **options: Granian's.
+        """
+        super().__init__(*args, **options)
+        self._make_app = make_app
+        self._leave = leave
+        # A byte that parent and workers share: nothing to wait for, and a worker that is started late sees it too.
+        self._leaving = multiprocessing.RawValue(ctypes.c_bool)
+        self._signalled: float | None = None
+        self._door: socket.socket | None = None
+
+    def run(self) -> None:
+        """Serve until a signal."""
+        self.serve(target_loader=partial(_load, self._make_app, self._leaving), wrap_loader=False)
+
+    def signal_handler_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Begin to leave; the second time, end."""
+        now = time.monotonic()
+        if self._signalled is None:
+            self._signalled = now
+            self._leaving.value = True
+            super().signal_handler_interrupt(signum, frame)  # type: ignore[no-untyped-call]
+        elif now - self._signalled > _ECHO:
+            for worker in self.wrks:
+                worker.kill()  # type: ignore[no-untyped-call]
+            os._exit(_CUT_SHORT + signum)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Leave, close, finish."""
+        if self._signalled is not None and self._door is not None:
+            time.sleep(max(0.0, self._signalled + self._leave - time.monotonic()))
+            listener.drain(self._door, within=_QUEUE, settle=_SETTLE)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+    def _init_shared_socket(self) -> None:
+        # As Granian does where the system does not balance several listeners of a port: one for all workers. What waits
+        # in its queue is there for the next worker when one dies, and can be waited for when all are to go.
+        holder = ListenerSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._door = socket.socket(fileno=holder.get_fd())
+        self._door.set_inheritable(True)
+        self._ssp, self._sso = None, self._door
+        self._shd = holder  # type: ignore[assignment]
+
+
+def heed_parent_alone() -> None:
+    """In a worker, once it runs: a Ctrl-C in a terminal reaches its parent too, which stops workers when it is time."""
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _load(make_app: MakeApp, leaving: Any) -> Callable[..., Any]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until it runs
+    return make_app(lambda: bool(leaving.value))
