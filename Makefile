@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness audit fmt lock clean clean-data
+.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Ledgate needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -56,8 +56,17 @@ check: $(VENV)/.dev ## Lint, types and the import arrows
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+image: ## Build the container images; tells their size and what takes the room (needs Docker)
+	@docker compose --progress quiet build secrets proxy pooler
+	@docker image ls --filter reference='ledgate*' --format '{{.Repository}}:{{.Tag}} {{.Size}}'
+	@docker run --rm --network none --entrypoint sh $${LEDGATE_IMAGE:-ledgate} -c \
+	  'cd /opt/ledgate/lib/python3*/site-packages && echo "MB in site-packages:" && du -sm . && du -sm * | sort -rn | head -12'
+
+test-containers: $(VENV)/.dev ## Start the compose file, pay through it, break it, restart all of it (after `make image`)
+	@CONTAINERS=1 $(BIN)/python -m pytest -rP --durations=8 tests/containers $(ARGS)
+
 audit: $(VENV)/.dev ## Look for known holes in what is locked; AUDIT=required fails where no service answers
-	@$(BIN)/python .ci/audit.py --allowed requirements/allowed.toml requirements/{runtime,run,dev}.txt
+	@$(BIN)/python .ci/audit.py --allowed requirements/allowed.toml $(wildcard requirements/*.txt)
 
 fmt: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . || true
