@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlunsplit
 import psycopg
 import yoyo
 
+from kit import oldest
 from schema import partitions, restored
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def migrate(database_url: str) -> list[str]:
     """Apply what is missing, make the coming days' partitions, and name the migrations that were applied.
 
     Raises:
-        psycopg.OperationalError: the database is away.
+        psycopg.OperationalError: the database is away, or too old.
     """
     return _run(database_url, up=True)
 
@@ -54,6 +55,7 @@ def pending(conn: psycopg.Connection[Any]) -> list[str]:
 def _run(database_url: str, *, up: bool) -> list[str]:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
     with closing(psycopg.connect(database_url, autocommit=True, connect_timeout=10)) as conn:
+        oldest.require(conn.info.server_version)
         conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         with resources.as_file(MIGRATIONS) as folder:
             changed = list(_yoyo(database_url, str(folder), up=up))
@@ -72,7 +74,11 @@ def _yoyo(database_url: str, folder: str, *, up: bool) -> Iterator[str]:
         todo = backend.to_apply(known) if up else backend.to_rollback(known)
         with backend.lock():
             for migration in todo:
-                (backend.apply_one if up else backend.rollback_one)(migration)
+                # yoyo's own `apply_one` commits the steps and, later, that they were done: whoever died in between
+                # left a database that nobody could migrate any more.
+                with backend.transaction():
+                    migration.process_steps(backend, "apply" if up else "rollback")
+                    (backend.mark_one if up else backend.unmark_one)(migration, log=False)
                 yield migration.id
     finally:
         backend.connection.close()

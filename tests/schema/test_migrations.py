@@ -16,6 +16,7 @@ from schema import partitions
 from schema.migrate import migrate, pending, rollback
 from tests.support.dump import dump
 from tests.support.processes import ROOT
+from tests.support.waiting import until
 
 HEAD = ROOT / "schema" / "head.sql"
 REFERENCE_TABLES = {"merchants", "api_keys", "dispatchers", "work_tally", "histories"}
@@ -89,6 +90,37 @@ def test_several_processes_migrate_at_once(empty_database_url: str) -> None:
     ]
     assert sorted(line for line in lines if line != "up to date") == [f"applied {name}" for name in migrations]
     assert lines.count("up to date") == 3
+
+
+def test_a_migration_and_the_note_that_it_was_applied_are_one_commit(empty_database_url: str) -> None:
+    """A migrator that is killed between the two leaves a database that the next one migrates."""
+    applied = migrate(empty_database_url)
+    rollback(empty_database_url)
+    env = {**os.environ, "DATABASE_URL": empty_database_url}
+    with psycopg.connect(empty_database_url, autocommit=True) as conn:
+        with conn.transaction():
+            conn.execute("LOCK TABLE _yoyo_migration IN SHARE MODE")  # it can read what is there, and note nothing
+            migrator = subprocess.Popen([sys.executable, "-m", "schema"], env=env, cwd=ROOT, start_new_session=True)
+            until(lambda: _waits_to_note(empty_database_url), what="a migrator that has done its steps")
+            migrator.kill()
+            migrator.wait(10)
+        until(lambda: not _others(empty_database_url), what="the end of its connections")
+    assert migrate(empty_database_url) == applied
+
+
+def _waits_to_note(url: str) -> bool:
+    with psycopg.connect(url) as conn:
+        query = "SELECT count(*) FROM pg_locks WHERE relation = '_yoyo_migration'::regclass AND NOT granted"
+        return conn.execute(query).fetchone() == (1,)
+
+
+def _others(url: str) -> int:
+    with psycopg.connect(url) as conn:
+        row = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return row[0] if row else 0
 
 
 def test_a_lock_that_a_dead_migrator_left_is_broken(empty_database_url: str) -> None:
