@@ -12,7 +12,7 @@ import structlog
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from kit import tasks
+from kit import oldest, tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -97,6 +97,7 @@ class Database(AsyncConnectionPool[Connection]):
             max_lifetime=1800.0,
             open=False,
             name=name,
+            configure=_admit,
         )
         self._wait = wait
         self._away = asyncio.Event()
@@ -148,6 +149,7 @@ class Database(AsyncConnectionPool[Connection]):
             try:
                 # A new connection: an old one may still answer while the server is going down.
                 async with await psycopg.AsyncConnection.connect(self._url, **self._settings) as conn:
+                    await _admit(conn)
                     await conn.execute("SELECT 1")
             except AWAY as error:
                 if not self._away.is_set():
@@ -173,6 +175,14 @@ class Database(AsyncConnectionPool[Connection]):
             self._away.clear()
         self._since = time.monotonic()
         self.timeout = self._wait
+
+
+async def _admit(conn: Connection) -> None:
+    try:
+        oldest.require(conn.info.server_version)
+    except oldest.TooOldError:
+        await conn.close()
+        raise
 
 
 def _first_line(error: BaseException) -> str:

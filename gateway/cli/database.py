@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from gateway.cli.errors import CliError
+from kit import oldest
 
 _PAUSE = 0.2  # seconds between tries
 _WILL_COME = ("starting up", "shutting down", "in recovery", "too many", "remaining connection slots")
@@ -40,14 +41,17 @@ def await_ready(url: str, seconds: float) -> None:
     """Wait until the database takes connections.
 
     Raises:
-        CliError: it did not within `seconds`, or it refuses us for a reason that waiting does not cure.
+        CliError: it did not within `seconds`, is too old, or refuses us for a reason that waiting does not cure.
     """
     place = where(url)
     deadline = time.monotonic() + seconds
     while True:
         patience = max(2, min(5, round(deadline - time.monotonic())))  # libpq's least is 2 s
         try:
-            psycopg.connect(url, connect_timeout=patience).close()
+            with psycopg.connect(url, connect_timeout=patience) as conn:
+                oldest.require(conn.info.server_version)
+        except oldest.TooOldError as error:
+            raise CliError(f"The database ({place}) cannot be used: {error}.") from None
         except psycopg.OperationalError as error:
             why = reason(url, error)
             if "FATAL" in why and not any(words in why for words in _WILL_COME):
