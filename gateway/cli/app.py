@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -79,15 +80,37 @@ def test_merchant() -> None:
 
 
 @app.command
-def migrate(*, wait: float = 30.0) -> int:
+def migrate(
+    *,
+    wait: float = 30.0,
+    login: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    demo: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Bring the database of DATABASE_URL to the newest schema.
 
     Args:
         wait: Seconds to wait for a database that is away.
+        login: api=FILE or dispatcher=FILE: afterwards, make the login that this kind of process uses, or give it the
+            password in the file. It may do what such a process needs and nothing else.
+        demo: Afterwards, set up the demo merchant; in TEST_MODE only.
     """
     from gateway.cli import migrate as command
 
-    return command.run(wait=wait)
+    return command.run(wait=wait, login=login, demo=demo)
+
+
+@app.command
+def secrets(folder: Path) -> int:
+    """Make the passwords and keys of a compose installation, and each service's folder with what it needs of them.
+
+    What is in FOLDER/own stays as it is; put your own there before the first start, one value a file.
+
+    Args:
+        folder: Where; in compose, a volume.
+    """
+    from gateway.cli import secrets as command
+
+    return command.run(folder)
 
 
 @app.command
@@ -99,11 +122,16 @@ def check() -> int:
 
 
 @app.command
-def demo() -> int:
-    """Make one payment against a running gateway and follow it to its verified webhooks."""
+def demo(*, api: str | None = None, test_merchant: str | None = None) -> int:
+    """Make one payment against a running gateway and follow it to its verified webhooks.
+
+    Args:
+        api: Base URL of the API; the one of this machine by default.
+        test_merchant: Base URL of the test merchant; the one of this machine by default.
+    """
     from gateway.cli import demo as command
 
-    return command.run()
+    return command.run(api, test_merchant)
 
 
 @app.command
