@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
+.PHONY: help setup run test check test-oldest test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: $(VENV)/.run ## Start everything: PostgreSQL, API, dispatcher, test merchan
 
 test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in their short form)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-oldest: $(VENV)/.dev ## The same against PostgreSQL 15, a selection; ARGS="--long -n 2" for all that touches SQL
+	@$(BIN)/python -m tests.support.oldest $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form
 	@FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)

@@ -27,8 +27,10 @@ _URL, _TEMPLATE, _TOLD = "TEST_SERVER_URL", "TEST_SERVER_TEMPLATE", "TEST_SERVER
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    capture = config.pluginmanager.getplugin("capturemanager")
     try:
-        source = _stack.enter_context(find_server())
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            source = _stack.enter_context(find_server())
     except SourceError as error:
         raise pytest.UsageError(str(error)) from None
     os.environ |= {_URL: source.url, _TOLD: source.told}

@@ -10,9 +10,10 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +24,13 @@ import psycopg
 from kit import embedded
 from kit.embedded import EmbeddedError, Server
 from tests.support.guard import guarded
+from tests.support.server import RUN
 
 IMAGE = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
 PROGRAMS = Path(os.environ["TEST_POSTGRES_PROGRAMS"]) if "TEST_POSTGRES_PROGRAMS" in os.environ else None
 """A directory of `initdb` and `postgres` for every server that tests start, such as /usr/lib/postgresql/15/bin."""
 
 FORCE = "LEDGATE_TEST_SERVER"
-OLDEST = 15
 
 # A copy of the template goes through the log: compressing that takes ten times as long as writing it.
 SETTINGS = {**embedded.SETTINGS, "wal_compression": "off", "max_wal_size": "512MB"}
@@ -108,11 +109,13 @@ def container() -> Iterator[str]:
     Raises:
         SourceError: no engine answers, or it cannot get the image.
     """
-    memory = _engine()
-    _need_image()
+    memory = need_image(IMAGE)
+    # Ours is the guard below: the image of Ryuk, which would do the same, cannot be had everywhere.
+    os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+    from docker.errors import DockerException
     from testcontainers.community.postgres import PostgresContainer
 
-    name = f"ledgate-test-{uuid.uuid4().hex[:12]}"
+    name = f"ledgate-test-{RUN}-{uuid.uuid4().hex[:8]}"
     made = PostgresContainer(
         IMAGE,
         driver=None,
@@ -125,11 +128,32 @@ def container() -> Iterator[str]:
     made.with_command(["postgres", *(word for pair in SETTINGS.items() for word in ("-c", "=".join(pair)))])
     if memory >= _ROOM:
         made.with_tmpfs_mount("/memory").with_env("PGDATA", "/memory/data")
-    # Not left to Ryuk: its image cannot be had everywhere.
-    with guarded("docker", "rm", "--force", "--volumes", name), made:
-        host = made.get_container_host_ip()
-        # By name, libpq would ask ::1 first, where Docker publishes nothing, or another container's port.
-        yield made.get_connection_url(host="127.0.0.1" if host == "localhost" else host)
+    with guarded("docker", "rm", "--force", "--volumes", name):
+        try:
+            made.start()
+            host = made.get_container_host_ip()
+            # By name, libpq would ask ::1 first, where Docker publishes nothing, or another container's port.
+            url = made.get_connection_url(host="127.0.0.1" if host == "localhost" else host)
+        except (DockerException, RuntimeError, OSError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise SourceError(f"a container of {IMAGE} does not start: {said}") from error
+        yield url
+
+
+def need_image(image: str) -> int:
+    """Have a container engine with an image, pulling that if it must; the bytes of memory that the engine has.
+
+    Raises:
+        SourceError: no engine answers, or it cannot get the image.
+    """
+    memory = _docker("info", "--format", "{{.MemTotal}}", within=_ENGINE_SECONDS)
+    if memory is None:
+        raise SourceError("no container engine answers")
+    if _docker("image", "inspect", image, within=_ENGINE_SECONDS) is None:
+        sys.stderr.write(f"The container engine has no image {image} yet: pulling it ...\n")
+        if _docker("pull", "--quiet", image, within=_PULL_SECONDS) is None:
+            raise SourceError(f"the container engine that answers has no image {image} and cannot pull it")
+    return int(memory) if memory.isdecimal() else 0
 
 
 def _look(url: str, source: str, *, lasts: bool = False) -> Source:
@@ -145,29 +169,21 @@ def _look(url: str, source: str, *, lasts: bool = False) -> Source:
     return Source(url, f"PostgreSQL {version} from {source}", lasts)
 
 
-def _engine() -> int:
-    """Whether an engine answers; the bytes of memory that it has."""
-    said = _docker("info", "--format", "{{.MemTotal}}", within=_ENGINE_SECONDS)
-    if said is None:
-        raise SourceError("no container engine answers")
-    return int(said) if said.isdecimal() else 0
-
-
-def _need_image() -> None:
-    if _docker("image", "inspect", IMAGE, within=_ENGINE_SECONDS) is None:
-        began = time.monotonic()
-        if _docker("pull", "--quiet", IMAGE, within=_PULL_SECONDS) is None:
-            took = time.monotonic() - began
-            raise SourceError(f"a container engine answers, but has no image {IMAGE} nor got it within {took:.0f} s")
-
-
 def _docker(*words: str, within: float) -> str | None:
     """What docker said; None if it is not there, fails, or takes too long."""
     try:
-        done = subprocess.run(["docker", *words], capture_output=True, timeout=within, check=False, text=True)
-    except (OSError, subprocess.TimeoutExpired):
+        process = subprocess.Popen(
+            ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        )
+    except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    with process:
+        try:
+            said, _ = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # its plugins hold the pipe, too
+            return None
+    return said.strip() if process.returncode == 0 else None
 
 
 def _has_room() -> bool:
