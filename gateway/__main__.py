@@ -53,8 +53,7 @@ def main() -> None:
         sys.exit(f"ledgate api: {error}")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     Server(
-        "ledgate",
-        make_app=make_app,
+        "gateway.__main__:make_app",
         leave=config.leave,
         address=config.host,
         port=config.port,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib
 import multiprocessing
 import os
 import signal
 import socket
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from granian._granian import ListenerSpec
 from granian.server.mp import MPServer
@@ -27,9 +28,6 @@ _ECHO = 0.5  # seconds; whoever runs us may pass on a Ctrl-C that the terminal h
 _CUT_SHORT = 128
 
 
-MakeApp: TypeAlias = "Callable[[Callable[[], bool]], Callable[..., Any]]"
-
-
 class Server(MPServer):
     """Granian's processes behind one listening socket that all of them share, and that the parent closes.
 
@@ -38,17 +36,16 @@ class Server(MPServer):
     closed; what is in flight is finished within `workers_kill_timeout` seconds. A second signal ends all of it at once.
     """
 
-    def __init__(self, *args: Any, make_app: MakeApp, leave: float, **options: Any) -> None:
+    def __init__(self, target: str, *, leave: float, **options: Any) -> None:
         """Set up.
 
         Args:
-            make_app: called in each worker with a function that says whether it is leaving; gives the application.
+            target: `module:function`, called in each worker with a function that says whether it is leaving; gives
+                the application.
             leave: seconds.
-            *args: Granian's.
             **options: Granian's.
         """
-        super().__init__(*args, **options)
-        self._make_app = make_app
+        super().__init__(target, **options)
         self._leave = leave
         # A byte that parent and workers share: nothing to wait for, and a worker that is started late sees it too.
         self._leaving = multiprocessing.RawValue(ctypes.c_bool)
@@ -57,7 +54,7 @@ class Server(MPServer):
 
     def run(self) -> None:
         """Serve until a signal."""
-        self.serve(target_loader=partial(_load, self._make_app, self._leaving), wrap_loader=False)
+        self.serve(target_loader=partial(_load, self.target, self._leaving), wrap_loader=False)
 
     def signal_handler_interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Begin to leave; the second time, end."""
@@ -94,6 +91,9 @@ def heed_parent_alone() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _load(make_app: MakeApp, leaving: Any) -> Callable[..., Any]:
+def _load(target: str, leaving: Any) -> Callable[..., Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until it runs
-    return make_app(lambda: bool(leaving.value))
+    # By name: a worker that is spawned, not forked, does not have the main module of its parent.
+    module, _, name = target.partition(":")
+    make: Callable[..., Callable[..., Any]] = getattr(importlib.import_module(module), name)
+    return make(lambda: bool(leaving.value))
