@@ -15,7 +15,6 @@ import pytest
 
 from tests.support import sources
 from tests.support.processes import ROOT
-from tests.support.server import fresh_database
 from tests.support.sources import FORCE, SourceError, find_server
 from tests.support.waiting import until
 
