@@ -14,6 +14,7 @@ import pytest
 from gateway import demo
 from gateway.api.examples import EXAMPLES
 from gateway.config import load
+from tests.support import calls
 from tests.support.processes import Stack, stack
 from tests.support.server import fresh_database
 from tests.support.waiting import until
@@ -53,7 +54,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def description(shop: Stack) -> Json:
-    found: Json = httpx.get(f"{shop.url}/openapi.json").json()
+    found: Json = calls.get(f"{shop.url}/openapi.json").json()
     return found
 
 
@@ -129,9 +130,9 @@ def test_the_examples_have_the_described_shape(description: Json) -> None:
 
 def test_metrics_count_requests_and_work(shop: Stack) -> None:
     """Prometheus' text, no path with an id in it."""
-    httpx.get(f"{shop.url}/api/v1/orders/order_123", auth=(demo.KEY_ID, demo.SECRET))
-    httpx.get(f"{shop.url}/nonsense/of/somebody")
-    said = httpx.get(f"{shop.url}/metrics")
+    calls.get(f"{shop.url}/api/v1/orders/order_123", auth=(demo.KEY_ID, demo.SECRET))
+    calls.get(f"{shop.url}/nonsense/of/somebody")
+    said = calls.get(f"{shop.url}/metrics")
 
     assert said.headers["content-type"].startswith("text/plain; version=1.0.0")
     assert 'ledgate_requests_total{method="GET",path="/api/v1/orders/{order_id}",status="200"}' in said.text

@@ -12,6 +12,7 @@ from gateway import demo
 from gateway.config import load
 from schema.migrate import migrate
 from tests.faults.database import own_server
+from tests.support import calls
 from tests.support.processes import stack
 from tests.support.server import fresh_database
 from tests.support.waiting import until
@@ -43,7 +44,7 @@ def test_no_log_tells_what_must_stay_secret(tmp_path: Path) -> None:
             shop.start_dispatcher()
             with httpx.Client(base_url=f"{shop.url}/api/v1", auth=(demo.KEY_ID, demo.SECRET)) as http:
                 secrets |= _use(http)
-            httpx.get(f"{shop.url}/api/v1/orders", auth=(demo.KEY_ID, "guessed-secret"))
+            calls.get(f"{shop.url}/api/v1/orders", auth=(demo.KEY_ID, "guessed-secret"))
             with psycopg.connect(url, autocommit=True) as conn:
                 until(lambda: conn.execute("SELECT FROM outbox").rowcount == 0, what="an empty outbox", within=60)
         logs = [*tmp_path.glob("*.log"), *server.data_dir.rglob("*.log")]

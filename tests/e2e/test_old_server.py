@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
+from tests.support import calls
 from tests.support.aged import aged
 from tests.support.processes import ROOT, free_port, stack
 from tests.support.waiting import until
@@ -59,8 +59,8 @@ def test_processes_say_so_once_and_take_no_work(database_url: str, tmp_path: Pat
         for process in (shop.api, dispatcher):
             until(lambda process=process: process.said("database.away"), what="the reason")
             assert REASON in process.said("database.away")[0]["detail"]
-        assert httpx.get(f"{shop.url}/health/ready").status_code == 503
-        assert httpx.get(f"{shop.url}/api/v1/test/jobs/status").status_code == 503
+        assert calls.get(f"{shop.url}/health/ready").status_code == 503
+        assert calls.get(f"{shop.url}/api/v1/test/jobs/status").status_code == 503
         assert dispatcher.terminate() == 0
         assert [len(process.said("database.away")) for process in (shop.api, dispatcher)] == [1, 1]
     with psycopg.connect(database_url) as conn:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
 from gateway import demo
 from gateway.config import load
+from tests.support import calls
 from tests.support.processes import ROOT, Stack, stack
 from tests.support.tools import _as_httpx, run_curl, run_node
 from tests.support.waiting import until
@@ -65,7 +65,7 @@ def test_quick_start_pays_and_tells_the_receiver_within_two_seconds(shop: Stack)
         assert run_node(VERIFY, msgspec.json.encode(given)) == "3"
 
     def counted() -> bool:
-        work = httpx.get(f"{shop.url}/api/v1/test/jobs/status").json()
+        work = calls.get(f"{shop.url}/api/v1/test/jobs/status").json()
         return bool(work == {"pending": 0, "processing": 0, "completed": 8, "failed": 0, "worker_status": "running"})
 
     until(counted, within=2.0, what="two payments processed and six webhooks counted")
@@ -106,7 +106,7 @@ def _here(command: str, shop: Stack) -> str:
 
 
 def _told(shop: Stack, payment_id: str) -> list[dict[str, Any]] | None:
-    found: list[dict[str, Any]] = httpx.get(f"{shop.receiver_url}/received", params={"payment_id": payment_id}).json()[
+    found: list[dict[str, Any]] = calls.get(f"{shop.receiver_url}/received", params={"payment_id": payment_id}).json()[
         "data"
     ]
     return found if len(found) >= 3 else None

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import psycopg
 
 from gateway import demo
 from gateway.config import load as read_settings
 from schema.invariants import broken
+from tests.support import calls
 from tests.support.load import HEADERS, Load
 from tests.support.ports import steady_port
 from tests.support.processes import Process, Stack, stack
@@ -45,7 +45,7 @@ def open_shop(database_url: str, folder: Path, **settings: str) -> Iterator[Stac
 def pay(shop: Stack, **request: Any) -> Row:
     """Start one payment of the reusable order, or as asked."""
     body = {"order_id": demo.ORDER_IDS[0], "method": "upi", "vpa": "user@paytm", **request}
-    answer = httpx.post(f"{shop.url}/api/v1/payments", json=body, headers=HEADERS)
+    answer = calls.post(f"{shop.url}/api/v1/payments", json=body, headers=HEADERS)
     assert answer.status_code == 201, answer.text
     found: Row = answer.json()
     return found
@@ -53,12 +53,12 @@ def pay(shop: Stack, **request: Any) -> Row:
 
 def behave(shop: Stack, mode: str, **how: Any) -> None:
     """Tell the receiver how to answer from now on."""
-    httpx.put(f"{shop.receiver_url}/behaviour", json={"mode": mode, **how}).raise_for_status()
+    calls.put(f"{shop.receiver_url}/behaviour", json={"mode": mode, **how}).raise_for_status()
 
 
 def received(shop: Stack, **query: Any) -> Row:
     """What came to the receiver."""
-    found: Row = httpx.get(f"{shop.receiver_url}/received", params=query, timeout=30).json()
+    found: Row = calls.get(f"{shop.receiver_url}/received", params=query, timeout=30).json()
     return found
 
 

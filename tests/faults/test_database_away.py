@@ -25,6 +25,7 @@ from tests.faults.shop import (
     pay,
     report,
 )
+from tests.support import calls
 from tests.support.load import load
 from tests.support.processes import Process, Stack
 from tests.support.server import fresh_database
@@ -172,5 +173,5 @@ def _await_success(shop: Stack, url: str) -> None:
 
 def _lives(shop: Stack) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{shop.url}/health", timeout=5).status_code == 200
+        return calls.get(f"{shop.url}/health", timeout=5).status_code == 200
     return False

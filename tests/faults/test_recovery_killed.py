@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from aiohttp import web
 
 from outbox.recoveries import COUNTED
 from schema.invariants import broken
 from tests.faults.shop import LONG, Look, Row, await_quiet, count, open_shop, owed, pay, report
+from tests.support import calls
 from tests.support.clock import Clock
 from tests.support.load import HEADERS
 from tests.support.ports import steady_port
@@ -209,12 +209,12 @@ def _progress(shop: Stack, job: str, at_least: int) -> Row:
 
 
 def _read(shop: Stack, job: str) -> Row:
-    found: Row = httpx.get(f"{shop.url}/api/v1/webhooks/recoveries/{job}", headers=HEADERS).json()
+    found: Row = calls.get(f"{shop.url}/api/v1/webhooks/recoveries/{job}", headers=HEADERS).json()
     return found
 
 
 def _ask(shop: Stack, path: str, **body: object) -> Row:
-    said = httpx.post(f"{shop.url}/api/v1{path}", headers=HEADERS, json=body or None)
+    said = calls.post(f"{shop.url}/api/v1{path}", headers=HEADERS, json=body or None)
     assert said.status_code in {200, 202}, said.text
     found: Row = said.json()
     return found

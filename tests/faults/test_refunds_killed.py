@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
@@ -22,6 +21,7 @@ from tests.faults.shop import (
     pay,
     report,
 )
+from tests.support import calls
 from tests.support.load import HEADERS, Load, load
 from tests.support.waiting import until
 
@@ -91,7 +91,7 @@ def test_money_goes_back_once(database_url: str, conn: Look, tmp_path: Path, mom
         dispatcher.kill()
         for at in DEATHS:
             for payment in ids:
-                said = httpx.post(
+                said = calls.post(
                     f"{shop.url}/api/v1/payments/{payment}/refunds", json={"amount": 100}, headers=HEADERS
                 )
                 assert said.status_code == 201, said.text

@@ -27,6 +27,7 @@ from tests.faults.shop import (
     received,
     report,
 )
+from tests.support import calls
 from tests.support.load import HEADERS, load
 from tests.support.waiting import until
 
@@ -140,7 +141,7 @@ def test_api_under_load_loses_no_answer(database_url: str, conn: Look, tmp_path:
 
 def _refuses(url: str) -> bool:
     try:
-        httpx.get(f"{url}/health", headers=HEADERS, timeout=1)
+        calls.get(f"{url}/health", headers=HEADERS, timeout=1)
     except httpx.TransportError:
         return True
     return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.faults.shop import (
@@ -20,6 +19,7 @@ from tests.faults.shop import (
     pay,
     report,
 )
+from tests.support import calls
 from tests.support.load import HEADERS, load
 from tests.support.processes import Stack
 from tests.support.waiting import until
@@ -78,7 +78,7 @@ def test_an_order_is_paid_once(database_url: str, conn: Look, tmp_path: Path) ->
 
 
 def _open_order(shop: Stack, *, amount: int) -> str:
-    answer = httpx.post(f"{shop.url}/api/v1/orders", json={"amount": amount, "currency": "INR"}, headers=HEADERS)
+    answer = calls.post(f"{shop.url}/api/v1/orders", json={"amount": amount, "currency": "INR"}, headers=HEADERS)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 

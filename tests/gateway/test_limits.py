@@ -20,6 +20,7 @@ from gateway.api.app import make_app
 from gateway.api.bounds import HEADERS
 from gateway.config import Config
 from tests.gateway.conftest import AUTH, UPI, Api
+from tests.support import calls
 from tests.support.processes import Stack, stack
 
 
@@ -102,14 +103,14 @@ def test_slow_and_large_requests_end_within_their_bounds(server: Stack) -> None:
     slow_head = _talk(server, head, within=5)
     assert slow_head == b"" or b" 408 " in slow_head.splitlines()[0]
 
-    wide = httpx.get(f"{server.url}/api/v1/orders", headers={**AUTH, "X-Filler": "x" * HEADERS})
+    wide = calls.get(f"{server.url}/api/v1/orders", headers={**AUTH, "X-Filler": "x" * HEADERS})
     assert (wide.status_code, wide.json()["error"]["code"]) == (431, "HEADERS_TOO_LARGE")
     larger = _talk(server, f"{head}X-Filler: {'x' * 100_000}\r\n\r\n", within=5)
     assert larger == b"" or b" 431 " in larger.splitlines()[0]
 
-    big = httpx.post(f"{server.url}/api/v1/payments", headers=AUTH, json={"notes": {"a": "x" * 70_000}})
+    big = calls.post(f"{server.url}/api/v1/payments", headers=AUTH, json={"notes": {"a": "x" * 70_000}})
     assert (big.status_code, big.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
-    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert calls.get(f"{server.url}/health").status_code == 200
 
 
 def _talk(server: Stack, text: str, *, within: float) -> bytes:

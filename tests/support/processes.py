@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from kit import children
+from tests.support import calls
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +142,7 @@ class Stack:
 
         def ready() -> bool:
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+                return calls.get(f"{self.url}/health/ready", timeout=5).status_code == 200
             return False
 
         until(
@@ -156,7 +157,7 @@ class Stack:
 
         def up() -> bool:
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.receiver_url}/health", timeout=5).status_code == 200
+                return calls.get(f"{self.receiver_url}/health", timeout=5).status_code == 200
             return False
 
         until(up, what="test merchant listens")
