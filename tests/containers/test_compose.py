@@ -1,0 +1,224 @@
+"""`docker compose up` is enough, and what it starts survives what happens to containers: a story, told in order."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from kit import ids
+from tests.containers.composed import Composed, composed, docker, inspect
+from tests.faults.shop import assert_kept, report
+from tests.support.load import Answer, Load, load, payment
+from tests.support.waiting import until
+
+LOAD = {"connections": 12, "thinks": 0.06}  # below the rate of one key, and what two cores can do beside the engine
+
+
+@pytest.fixture(scope="module")
+def shop(failed: Callable[[], bool]) -> Iterator[Composed]:
+    """The whole compose file with three dispatchers, started as anybody would."""
+    with composed(failed=failed) as project:
+        began = time.monotonic()
+        project("up", "--wait", "--no-build", "--scale", "dispatcher=3", within=300)
+        report(f"up --wait with three dispatchers: {time.monotonic() - began:.1f} s")
+        yield project
+
+
+@pytest.fixture(scope="module")
+def loads() -> list[Load]:
+    """Everything that was asked of the shop so far."""
+    return []
+
+
+def test_everything_comes_up_in_order(shop: Composed) -> None:
+    """Each service is healthy; nothing began before what it needs was done, so nothing had to be tried again."""
+    states = shop.states()
+    found = {(state["Service"], state["State"], state["Health"]) for state in states if state["Service"] != "demo"}
+    started, ended = _times(shop, "StartedAt", min), _times(shop, "FinishedAt", max)
+    restarts = [inspect(state["ID"], "{{.RestartCount}}") for state in states]
+
+    assert found == {
+        *((name, "exited", "") for name in ("secrets", "migrate")),
+        *((name, "running", "healthy") for name in ("postgres", "api", "proxy", "dispatcher", "test-merchant")),
+    }
+    assert [state["Service"] for state in states].count("dispatcher") == 3
+    assert [state["Service"] for state in states].count("api") == 2
+    assert ended["secrets"] <= started["postgres"] <= started["migrate"]
+    assert ended["migrate"] <= min(started["api"], started["dispatcher"])
+    assert started["api"] <= started["proxy"] <= started["demo"]
+    assert set(restarts) == {"0"}
+
+
+def test_the_first_payment_went_through(shop: Composed) -> None:
+    """By itself, to three webhooks that the test merchant has verified."""
+    (demo,) = until(partial(_ended, shop, "demo"), within=60)
+
+    assert demo["ExitCode"] == 0
+    assert "3 webhooks received and verified: created, pending, success" in shop.logs("demo")
+    told = shop.received()
+    assert told["counts"] == {"payment.created": 1, "payment.pending": 1, "payment.success": 1}
+    assert all(arrival["verified"] for arrival in told["data"])
+
+
+def test_no_container_has_more_than_it_needs(shop: Composed) -> None:
+    """No root, no capability, nothing to write but a small /tmp, no password in the environment, bounded memory."""
+    passwords = shop("exec", "-T", "-u", "0", "postgres", "cat", "/run/secrets/password").split()
+    for container in shop.containers("api", "dispatcher", "proxy", "test-merchant"):
+        status = docker("exec", container, "cat", "/proc/self/status").stdout
+        facts = dict(line.split(":\t", 1) for line in status.splitlines())
+        assert facts["Uid"].split() == ["10001"] * 4
+        assert facts["CapEff"] == facts["CapBnd"] == "0" * 16
+        assert facts["NoNewPrivs"] == "1"
+        assert "Read-only file system" in docker("exec", container, "touch", "/opt/x", code=1).stderr
+        told = inspect(container, "{{json .Config.Env}} {{json .Config.Cmd}} {{json .HostConfig}}")
+        assert not [password for password in passwords if password in told]
+        assert int(inspect(container, "{{.HostConfig.Memory}}")) > 0
+    (postgres,) = shop.containers("postgres")
+    main = docker("exec", postgres, "sh", "-c", "cat /proc/[0-9]*/comm /proc/[0-9]*/status | grep -A9 postgres").stdout
+    assert "Uid:\t0" not in main
+
+
+def test_four_dispatchers_share_the_work(shop: Composed, loads: list[Load]) -> None:
+    """Each does a part, together they do it once; the table tells how long webhooks took to arrive."""
+    shop("up", "-d", "--wait", "--no-build", "--no-recreate", "--scale", "dispatcher=4", "dispatcher", within=90)
+    with load(shop.url, **LOAD) as running:
+        running.await_more(250, within=60)
+    loads.append(running)
+    shop.await_quiet()
+
+    told = shop.count("SELECT count(*) AS n FROM deliveries")
+    dispatchers = until(lambda: _shares(shop, told), what=f"heartbeats that tell of {told} deliveries")
+    arrivals = shop.received(limit=1000)["data"]
+    waits = [_received(arrival) - ids.made_at(arrival["webhook_id"]) for arrival in arrivals]
+    cuts = statistics.quantiles(waits, n=100)
+    report("dispatcher     delivered  processed")
+    for row in dispatchers:
+        report(f"{row['host']}   {row['delivered']:9}  {row['processed']:9}")
+    told_in = ", ".join(f"p{percent} {cuts[percent - 1] * 1000:.0f} ms" for percent in (50, 90, 99))
+    report(f"{len(waits)} webhooks, from event to receipt: {told_in}, at most {max(waits) * 1000:.0f} ms")
+    assert len(dispatchers) == 4
+    assert all(row["delivered"] for row in dispatchers)
+    assert sum(row["processed"] for row in dispatchers) == shop.count("SELECT count(*) AS n FROM payments")
+
+
+def test_nothing_is_lost_when_containers_die(shop: Composed, loads: list[Load]) -> None:
+    """A dispatcher and an API replica are killed and the database restarts, all under load; each comes back."""
+    dispatcher, api = shop.containers("dispatcher")[0], shop.containers("api")[0]
+    with load(shop.url, **LOAD) as running:
+        running.await_more(50, within=60)
+        docker("exec", dispatcher, "sh", "-c", "kill -9 -1")  # every process of it; `restart:` brings it back
+        running.await_more(50, within=60)
+        docker("kill", api)
+        running.await_more(50, within=60)
+        docker("start", api)
+        shop("restart", "postgres", within=90)
+        running.await_more(50, within=60)
+    loads.append(running)
+    shop("up", "-d", "--wait", "--no-build", "--no-recreate", "--scale", "dispatcher=4", within=90)
+
+    assert int(inspect(dispatcher, "{{.RestartCount}}")) == 1
+    _assert_all_is_told(shop, loads)
+    report(f"through kills: {_told(running)}")
+
+
+def test_every_container_is_restarted_and_nobody_notices(shop: Composed, loads: list[Load]) -> None:
+    """Each in turn under load: every request is answered 201 at its first try, and nothing is lost."""
+    with load(shop.url, **LOAD) as running:
+        for service in ("api", "dispatcher", "test-merchant", "postgres"):
+            for container in shop.containers(service):
+                running.await_more(20, within=60)
+                began = time.monotonic()
+                docker("restart", container, within=90)
+                until(partial(_healthy, container), within=60)
+                report(f"{service:14} restarted and healthy after {time.monotonic() - began:4.1f} s")
+        running.await_more(20, within=60)
+    loads.append(running)
+    report(f"meanwhile: {_told(running)}")
+
+    assert dict(running.statuses) == {201: len(running.acknowledged)}
+    assert (running.refused, running.broken_off, running.wrong) == (0, 0, [])
+    _assert_all_is_told(shop, loads)
+
+
+def test_one_dispatcher_is_enough(shop: Composed, loads: list[Load]) -> None:
+    """Scaled down under load, the last one delivers the rest; those that left are gone from the list."""
+    with load(shop.url, **LOAD) as running:
+        running.await_more(30, within=60)
+        shop("up", "-d", "--wait", "--no-build", "--no-recreate", "--scale", "dispatcher=1", "dispatcher", within=90)
+        running.await_more(30, within=60)
+    loads.append(running)
+
+    assert len(shop.containers("dispatcher")) == 1
+    _assert_all_is_told(shop, loads)
+
+
+def test_down_leaves_nothing(shop: Composed) -> None:
+    """No container, volume or network; soon, since every process ends on SIGTERM."""
+    began = time.monotonic()
+    shop.down()
+    took = time.monotonic() - began
+
+    report(f"down -v: {took:.1f} s")
+    mine = ("--filter", f"label=com.docker.compose.project={shop.name}", "-q")
+    assert [docker(*kind, *mine).stdout for kind in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))] == [""] * 3
+
+
+def _times(shop: Composed, which: str, choose: Callable[..., datetime]) -> dict[str, datetime]:
+    found: dict[str, list[datetime]] = {}
+    for state in shop.states():
+        at = datetime.fromisoformat(inspect(state["ID"], f"{{{{.State.{which}}}}}"))
+        found.setdefault(state["Service"], []).append(at)
+    return {service: choose(times) for service, times in found.items()}
+
+
+def _shares(shop: Composed, delivered: int) -> list[dict[str, int]] | None:
+    rows = shop.execute("SELECT host, delivered, processed FROM dispatchers ORDER BY delivered DESC")
+    return rows if sum(row["delivered"] for row in rows) == delivered else None
+
+
+def _received(arrival: dict[str, str]) -> float:
+    return datetime.fromisoformat(arrival["received_at"]).timestamp()
+
+
+def _ended(shop: Composed, service: str) -> list[dict[str, Any]]:
+    return [state for state in shop.states() if (state["Service"], state["State"]) == (service, "exited")]
+
+
+def _healthy(container: str) -> bool:
+    return inspect(container, "{{.State.Health.Status}}") == "healthy"
+
+
+def _told(load: Load) -> str:
+    return (
+        f"{len(load.acknowledged)} acknowledged, answers {dict(load.statuses)}, {load.refused} connections refused,"
+        f" {load.broken_off} broken off, slowest 503 after {load.slowest_refusal:.1f} s"
+    )
+
+
+def _assert_all_is_told(shop: Composed, loads: list[Load]) -> None:
+    """What was acknowledged is in the ledger, charged once, and its webhooks arrived; `ledgate check` agrees."""
+    shop.await_quiet()
+    everything = Load(shop.url, connections=0, thinks=0, ask=payment, refusals=frozenset())
+    everything.acknowledged = _first_payment(shop)
+    for each in loads:
+        everything.acknowledged |= each.acknowledged
+        everything.wrong += each.wrong
+    assert_kept(everything, shop)
+    # Its memory goes with a restart, its log does not.
+    verified = re.findall(r" (evt_\w+) attempt \d+ -> (.+)", shop.logs("test-merchant"))
+    assert {event for event, _ in verified} == {row["id"] for row in shop.execute("SELECT id FROM events")}
+    assert {outcome for _, outcome in verified} <= {"200 received", "200 received, a duplicate"}
+    shop("run", "--rm", "--no-deps", "-T", "ledgate", "check")
+
+
+def _first_payment(shop: Composed) -> dict[str, Answer]:
+    (found,) = re.findall(r"payment (pay_\w+) accepted", shop.logs("demo"))
+    (row,) = shop.execute(f"SELECT key, body FROM idempotency_keys WHERE body::json ->> 'id' = '{found}'")
+    return {row["key"]: Answer("/payments", {}, row["body"].encode(), 1, replayed=False)}
