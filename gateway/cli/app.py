@@ -90,9 +90,9 @@ def migrate(
 
     Args:
         wait: Seconds to wait for a database that is away.
-        login: api=FILE or dispatcher=FILE: afterwards, make the login that this kind of process uses, or give it the
-            password in the file. It may do what such a process needs and nothing else.
-        demo: Afterwards, set up the demo merchant; in TEST_MODE only.
+        login: api=FILE, dispatcher=FILE, or with a name api:NAME=FILE: afterwards, make the login that this kind of
+            process uses, or give it the password in the file. It may do what such a process needs and nothing else.
+        demo: Afterwards, set up the demo merchant; outside of TEST_MODE there is none.
     """
     from gateway.cli import migrate as command
 

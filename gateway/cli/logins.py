@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
 
-Name = Literal["api", "dispatcher"]
+Kind = Literal["api", "dispatcher"]
 
 _DISPATCHER_STATEMENT = 30.0  # seconds, as the dispatcher asks for when it connects
 _LEAST = 16  # characters of a password
@@ -26,33 +26,38 @@ _LEAST = 16  # characters of a password
 class Login(NamedTuple):
     """A login to be made."""
 
-    name: Name
+    kind: Kind
+    """The processes that it is for."""
+    name: str
     password: str
 
 
 def read(wanted: Iterable[str]) -> list[Login]:
-    """Read `api=FILE` and `dispatcher=FILE`; each file holds a password.
+    """Read `api=FILE`, `dispatcher=FILE`, or with a name `api:NAME=FILE`; each file holds a password.
 
     Raises:
-        CliError: another name, a file that cannot be read, a password that is too short.
+        CliError: another kind, a file that cannot be read, a password that is too short.
     """
     return [_read(one) for one in wanted]
 
 
 def _read(wanted: str) -> Login:
-    name, _, path = wanted.partition("=")
-    for known in get_args(Name):
-        if name == known and path:
+    who, _, path = wanted.partition("=")
+    given, _, name = who.partition(":")
+    for kind in get_args(Kind):
+        if given == kind and path:
             break
     else:
-        raise CliError(f"--login {wanted}: not api=FILE or dispatcher=FILE", code=2)
+        raise CliError(
+            f"--login {wanted}: not api=FILE, dispatcher=FILE, api:NAME=FILE or dispatcher:NAME=FILE", code=2
+        )
     try:
         password = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"--login {name}: cannot read {path}: {error}", code=2) from None
+        raise CliError(f"--login {who}: cannot read {path}: {error}", code=2) from None
     if len(password) < _LEAST:
-        raise CliError(f"--login {name}: the password in {path} has fewer than {_LEAST} characters", code=2)
-    return Login(known, password)
+        raise CliError(f"--login {who}: the password in {path} has fewer than {_LEAST} characters", code=2)
+    return Login(kind, name or kind, password)
 
 
 def ensure(conn: psycopg.Connection[Any], login: Login, config: Config) -> None:
@@ -70,17 +75,17 @@ def ensure(conn: psycopg.Connection[Any], login: Login, config: Config) -> None:
         if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login.name]).fetchone() is None:
             conn.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(name))
         conn.execute(sql.SQL("ALTER ROLE {} LOGIN NOINHERIT PASSWORD {}").format(name, sql.Literal(verifier)))
-        conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(f"ledgate_{login.name}"), name))
-        for setting, value in _settings(login.name, config).items():
+        conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(f"ledgate_{login.kind}"), name))
+        for setting, value in _settings(login.kind, config).items():
             query = sql.SQL("ALTER ROLE {} SET {} = {}")
             conn.execute(query.format(name, sql.Identifier(setting), sql.Literal(value)))
 
 
-def _settings(name: Name, config: Config) -> dict[str, str]:
+def _settings(kind: Kind, config: Config) -> dict[str, str]:
     plans = dict(option.split("=", 1) for option in PLANS.split() if option != "-c")
-    seconds = config.statement_timeout if name == "api" else _DISPATCHER_STATEMENT
+    seconds = config.statement_timeout if kind == "api" else _DISPATCHER_STATEMENT
     return {
-        "role": f"ledgate_{name}",
+        "role": f"ledgate_{kind}",
         "statement_timeout": f"{int(seconds * 1000)}ms",
         "timezone": "UTC",
         "jit": "off",

@@ -52,7 +52,9 @@ def run(*, wait: float, login: Sequence[str] = (), demo: bool = False) -> int:
                 for one in wanted:
                     logins.ensure(conn, one, config)
                 step.done = f"logins: {', '.join(one.name for one in wanted)}"
-        if demo:
+        if demo and not config.test_mode:
+            screen.say("  no demo merchant: its credentials are public, it is made in TEST_MODE only")
+        elif demo:
             with screen.step("Setting up the demo merchant") as step:
                 asyncio.run(seed(url, config))
                 step.done = "demo merchant set up"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,25 +16,45 @@ import pytest
 from psycopg import sql
 
 from gateway import demo
+from gateway.cli.errors import CliError
+from gateway.cli.logins import ensure
+from gateway.cli.logins import read as read_logins
 from gateway.config import load
-from tests.support.processes import stack
+from kit.db import Database
+from tests.support.processes import ROOT, stack
 from tests.support.waiting import until
+
+SETTINGS = (
+    "role",
+    "statement_timeout",
+    "timezone",
+    "jit",
+    "enable_hashjoin",
+    "enable_mergejoin",
+    "enable_seqscan",
+    "enable_bitmapscan",
+    "join_collapse_limit",
+    "plan_cache_mode",
+)
+"""What `kit.db` asks for when it connects."""
 
 
 @pytest.fixture
-def logins(database_url: str) -> Iterator[dict[str, str]]:
-    """Role -> the URL of a login that is a member of it alone."""
-    made = {role: f"{role}_{uuid.uuid4().hex[:8]}" for role in ("ledgate_api", "ledgate_dispatcher")}
+def logins(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Role -> the URL of a login made as `ledgate migrate --login` does, under a name of its own: roles are the server's."""
+    password = tmp_path / "password"
+    password.write_text("correct-horse-battery\n")
+    made = {f"ledgate_{kind}": f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("api", "dispatcher")}
+    wanted = read_logins(f"{role.removeprefix('ledgate_')}:{login}={password}" for role, login in made.items())
+    config = load({"DATABASE_URL": database_url})
     with psycopg.connect(database_url, autocommit=True) as conn:
-        for role, login in made.items():
-            conn.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x' NOINHERIT IN ROLE {}").format(
-                    sql.Identifier(login), sql.Identifier(role)
-                )
-            )
-        yield {
-            role: psycopg.conninfo.make_conninfo(database_url, user=login, password="x") for role, login in made.items()
-        }
+        for login in wanted * 2:  # the second time changes nothing
+            ensure(conn, login, config)
+    yield {
+        role: psycopg.conninfo.make_conninfo(database_url, user=login, password="correct-horse-battery")
+        for role, login in made.items()
+    }
+    with psycopg.connect(database_url, autocommit=True) as conn:
         for login in made.values():
             conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login)))
 
@@ -57,12 +80,74 @@ def test_each_process_works_with_a_login_that_is_allowed_its_role_alone(
 
 
 @pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher"])
-def test_the_login_itself_may_nothing(logins: dict[str, str], role: str) -> None:
+def test_a_login_is_its_role_alone(logins: dict[str, str], role: str) -> None:
     with psycopg.connect(logins[role], autocommit=True) as conn:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            conn.execute("SELECT FROM payments")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("CREATE TABLE mine ()")
-        conn.execute(f"SET ROLE {role}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("DELETE FROM events")
+        other = {"ledgate_api": "ledgate_dispatcher", "ledgate_dispatcher": "ledgate_api"}[role]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(other)))
+        conn.execute("RESET ROLE")
+        conn.execute("SET ROLE NONE")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):  # the login itself may nothing
+            conn.execute("SELECT FROM payments")
+
+
+@pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher"])
+def test_a_login_has_by_itself_what_connections_bring_along(logins: dict[str, str], role: str) -> None:
+    """A pooler drops start-up options: without them a session must be the same."""
+    with psycopg.connect(logins[role], autocommit=True) as conn:
+        bare = {name: conn.execute(f"SHOW {name}").fetchone() for name in SETTINGS}
+    url, seconds = logins[role], 10.0 if role == "ledgate_api" else 30.0
+
+    async def ours() -> dict[str, object]:
+        async with (
+            Database(url, name="test", size=1, statement_timeout=seconds, wait=5.0, role=role) as database,
+            database.connection() as conn,
+        ):
+            return {name: await (await conn.execute(f"SHOW {name}")).fetchone() for name in SETTINGS}
+
+    assert bare == asyncio.run(ours())
+    assert bare["role"] == (role,)
+    assert bare["plan_cache_mode"] == ("force_generic_plan",)
+
+
+@pytest.mark.parametrize(
+    ("login", "says"),
+    [
+        ("owner=x", "not api=FILE"),
+        ("api", "not api=FILE"),
+        ("api=", "not api=FILE"),
+        ("api=/nowhere/at/all", "cannot read"),
+        ("api=FILE", "fewer than 16"),
+    ],
+)
+def test_a_wrong_login_is_refused(tmp_path: Path, login: str, says: str) -> None:
+    (tmp_path / "short").write_text("secret")
+    with pytest.raises(CliError, match=says) as caught:
+        read_logins([login.replace("=FILE", f"={tmp_path}/short")])
+    assert caught.value.code == 2
+
+
+def test_migrate_makes_logins_and_the_demo_merchant(empty_database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct-horse-battery")
+    name = f"api_{uuid.uuid4().hex[:8]}"
+
+    def migrate(*words: str, **settings: str) -> str:
+        run = [sys.executable, "-m", "gateway.cli", "migrate", *words]
+        env = {**os.environ, "DATABASE_URL": empty_database_url, **settings}
+        return subprocess.run(run, env=env, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    with psycopg.connect(empty_database_url, autocommit=True) as conn:
+        assert "no demo merchant" in migrate("--demo")  # its credentials are public
+        assert conn.execute("SELECT count(*) FROM merchants").fetchone() == (0,)
+        said = migrate("--demo", f"--login=api:{name}={tmp_path}/password", TEST_MODE="true")
+        try:
+            assert name in said
+            assert "correct-horse" not in said
+            assert conn.execute("SELECT id FROM merchants").fetchall() == [(demo.MERCHANT_ID,)]
+            assert conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [name]).fetchone()
+        finally:
+            conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
