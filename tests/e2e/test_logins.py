@@ -41,7 +41,7 @@ SETTINGS = (
 
 @pytest.fixture
 def logins(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Role -> the URL of a login made as `ledgate migrate --login` does, under a name of its own: roles are the server's."""
+    """Role -> the URL of a login that `migrate --login` makes, under a name of its own: roles are the server's."""
     password = tmp_path / "password"
     password.write_text("correct-horse-battery\n")
     made = {f"ledgate_{kind}": f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("api", "dispatcher")}
