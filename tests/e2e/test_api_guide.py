@@ -19,6 +19,7 @@ import pytest
 from gateway import demo
 from gateway.config import load
 from tests.support.processes import ROOT, Stack, free_port, stack
+from tests.support.server import fresh_database
 from tests.support.tools import run_curl, run_node
 from tests.support.waiting import until
 
@@ -26,10 +27,14 @@ GUIDE = (ROOT / "docs/api.md").read_text()
 AUTH = (demo.KEY_ID, demo.SECRET)
 
 
-@pytest.fixture
-def shop(database_url: str, tmp_path: Path) -> Iterator[Stack]:
-    with stack(database_url, tmp_path) as made:
-        asyncio.run(demo.seed(database_url, load(made.env)))
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One for all of them, as a reader has it."""
+    with (
+        fresh_database(os.environ["TEST_SERVER_URL"], os.environ["TEST_SERVER_TEMPLATE"]) as url,
+        stack(url, tmp_path_factory.mktemp("shop")) as made,
+    ):
+        asyncio.run(demo.seed(url, load(made.env)))
         made.start_api()
         made.start_receiver()
         made.start_dispatcher()
