@@ -97,7 +97,7 @@ class Credentials:
         if (known := self._known.get(key_id)) and known[0] > now:
             return known[1]
         revocations = self._revocations
-        async with self._database.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        async with self._database.connection(reading=True) as conn, conn.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(SQL["find_key"], {"key_id": key_id})
             row = await cursor.fetchone()
         key = _Key(row["secret_hash"], msgspec.convert(row, Merchant)) if row else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeAlias
 
 import psycopg
@@ -26,6 +28,8 @@ Pool: TypeAlias = AsyncConnectionPool[Connection]
 _FIRST = 2.0  # seconds that the very first callers wait, when nobody knows yet whether the database is there
 _BRIEF = 0.25  # seconds that a caller waits during an outage
 _PROBE = 0.5  # seconds between looks whether an outage is over
+_PROBE_SOON = 0.1  # the same while somebody waits for its end
+_MOST_WAITING = 1000  # callers that wait for the end of an outage; each holds its request
 
 # Every statement of ours goes by key, for one request or a small batch: nested loops, joined in the order in which they
 # are written, are right whatever the statistics say of a table that was empty a moment ago. Left to itself on tables
@@ -46,6 +50,19 @@ AWAY = (
 """What a database that is away, starting or overloaded looks like. Nothing half done: a statement is a transaction."""
 
 
+class Run:
+    """What became of one run of a request in the database; `run` finds the current one."""
+
+    def __init__(self) -> None:
+        self.sent = False
+        """A connection was had, so that something may have been done."""
+        self.cut = False
+        """An outage ended it."""
+
+
+run: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
 async def fetch(conn: Connection, query: LiteralString, values: Mapping[str, object]) -> list[dict[str, Any]]:
     """Run one statement and read its rows; none for a statement that gives none."""
     async with conn.cursor(row_factory=dict_row) as cursor:
@@ -58,10 +75,19 @@ class Database(AsyncConnectionPool[Connection]):
 
     Connections autocommit: `connection()` is for single statements, `transaction()` commits at its end. Entering it
     waits for nothing; while the database is away callers are told so after a quarter of a second instead of queueing.
+    Who would rather wait for its end asks `outlast()`.
     """
 
     def __init__(
-        self, url: str, *, name: str, size: int, statement_timeout: float, wait: float, role: str | None = None
+        self,
+        url: str,
+        *,
+        name: str,
+        size: int,
+        statement_timeout: float,
+        wait: float,
+        role: str | None = None,
+        patience: float = 0.0,
     ) -> None:
         """Set up.
 
@@ -72,6 +98,7 @@ class Database(AsyncConnectionPool[Connection]):
             role: the database role to work as, of which the login must be a member; the login's own without it.
             statement_timeout: seconds that one statement may take.
             wait: seconds that a caller waits for a connection before `PoolTimeout`.
+            patience: seconds, from the beginning of an outage, for which `outlast()` waits.
         """
         self._url = url
         self._settings: dict[str, Any] = {
@@ -100,20 +127,32 @@ class Database(AsyncConnectionPool[Connection]):
             configure=_admit,
         )
         self._wait = wait
+        self._patience = patience
+        self._outlasting = 0
         self._away = asyncio.Event()
+        self._back = asyncio.Event()
+        self._back.set()
         self._since = time.monotonic()  # when it last went away or came back
 
     @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - the pool's
-        """A connection of the pool.
+    async def connection(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the pool's
+        *,
+        reading: bool = False,
+    ) -> AsyncIterator[Connection]:
+        """A connection of the pool; `reading` promises that nothing will be written.
 
         Raises:
             psycopg.Error, PoolTimeout: see `AWAY` for those that mean an outage.
         """
         began = time.monotonic()
+        current = run.get()
         try:
             async with super().connection(timeout) as conn:
                 began = time.monotonic()  # a failure says something about the time from here on
+                if current is not None and not reading:
+                    current.sent = True
                 yield conn
         except psycopg.errors.QueryCanceled:
             log.warning("statement.timed_out")  # the database is there, or it could not have said so
@@ -122,8 +161,11 @@ class Database(AsyncConnectionPool[Connection]):
             raise  # neither is an outage: the statement may be run again at once
         except AWAY as error:
             # A caller who loses patience just when an outage has ended has not found another.
+            overloaded = isinstance(error, PoolTimeout) and not self._away.is_set() and began > self._since
             if not self._away.is_set() and began > self._since:
                 self._lose(error)
+            if current is not None and not overloaded:
+                current.cut = True
             raise
 
     @asynccontextmanager
@@ -131,6 +173,26 @@ class Database(AsyncConnectionPool[Connection]):
         """One transaction: commits at the end, rolls back on an exception."""
         async with self.connection() as conn, conn.transaction():
             yield conn
+
+    async def outlast(self) -> bool:
+        """Wait for the end of an outage while it is young; whether the database is there.
+
+        At once with the answer when it is older than `patience`, or when very many wait already.
+        """
+        if self._back.is_set():
+            return True
+        left = self._since + self._patience - time.monotonic()
+        if left <= 0 or self._outlasting >= _MOST_WAITING:
+            return False
+        self._outlasting += 1
+        try:
+            async with asyncio.timeout(left):
+                await self._back.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._outlasting -= 1
+        return True
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -156,12 +218,17 @@ class Database(AsyncConnectionPool[Connection]):
                     self._lose(error)
             else:
                 self._find()
+                with contextlib.suppress(*AWAY):
+                    # Those who stand in the pool's queue since before the outage: only a newcomer makes it connect.
+                    async with super().connection():
+                        pass
                 await self._away.wait()
-            await asyncio.sleep(_PROBE)
+            await asyncio.sleep(_PROBE_SOON if self._outlasting else _PROBE)
 
     def _lose(self, error: Exception) -> None:
         log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
         self._away.set()
+        self._back.clear()
         self._since = time.monotonic()
         self.timeout = _BRIEF
         if not isinstance(error, PoolTimeout):
@@ -173,6 +240,7 @@ class Database(AsyncConnectionPool[Connection]):
         if self._away.is_set():
             log.info("database.back", away_s=round(time.monotonic() - self._since, 1))
             self._away.clear()
+            self._back.set()
         self._since = time.monotonic()
         self.timeout = self._wait
 

@@ -19,6 +19,7 @@ from gateway.api.bounds import bounded
 from gateway.api.methods import allowing
 from gateway.api.metrics import Metrics, metrics
 from gateway.api.observe import observed
+from gateway.api.patience import patient
 from gateway.api.rates import RateLimiter
 from gateway.config import Config
 from gateway.egress import Egress
@@ -91,6 +92,7 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
             statement_timeout=config.statement_timeout,
             wait=config.statement_timeout,
             role=_ROLE,
+            patience=config.patience,
         ) as database:
             app.state.gateway = gateway = Gateway(
                 config,
@@ -130,6 +132,8 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
     app.state.query_parameters = query.parameters(app.state.described())
     # Outside of the framework's middleware, which a wrong path or method never reaches.
     inner = allowing(app.asgi_handler, app.routes)
+    if config.patience:
+        inner = patient(inner, lambda: app.state.gateway.database)
     app.state.metrics = Metrics()
     timed = bounded(inner, body=config.body_timeout, total=config.request_timeout)
     app.asgi_handler = observed(timed, app.state.metrics, leaving)

@@ -34,7 +34,8 @@ async def authenticate(request: Request[Any, Any, Any], *scopes: Scope) -> Merch
         gateway.guesses.take(request.client.host if request.client else "")
         raise
     state["merchant_id"] = merchant.merchant_id
-    state["rate"] = gateway.rates.take(merchant.key_id)
+    if "rate" not in state:  # it is not run again after an outage
+        state["rate"] = gateway.rates.take(merchant.key_id)
     merchant.need(*scopes)
     query.check(request, request.app.state.query_parameters)
     return merchant
