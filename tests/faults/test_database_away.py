@@ -40,7 +40,8 @@ KNOWN_WITHIN = 5.0
 QUICK = 2.0
 """Seconds within which a request during an outage must be answered: a quarter of one, but for a busy machine."""
 PAYMENTS_BETWEEN = 200 if LONG else 100
-LEASES = {"LEDGATE_DELIVERY_LEASE": "11", "LEDGATE_PROCESSING_LEASE": "5"}
+LEASES = {"LEDGATE_DELIVERY_LEASE": "11", "LEDGATE_PROCESSING_LEASE": "5", "LEDGATE_PATIENCE": "0"}
+"""And no patience: what an outage is to callers that do not wait; `test_database_restarted` is about those that do."""
 
 STOPS: list[Callable[[Server], None]] = [
     lambda server: server.stop("immediate"),

@@ -8,7 +8,9 @@ import psycopg
 import pytest
 import structlog
 
+from kit import db, tasks
 from kit.db import Database
+from tests.support.processes import free_port
 
 
 async def test_a_deadlock_is_no_outage(empty_database_url: str) -> None:
@@ -36,3 +38,35 @@ async def test_a_deadlock_is_no_outage(empty_database_url: str) -> None:
                     with pytest.raises(psycopg.errors.LockNotAvailable):
                         await other.execute("SELECT pg_advisory_xact_lock(3)")
     assert [line for line in lines if line["event"].startswith("database.")] == []
+
+
+async def test_only_the_young_outage_is_waited_for() -> None:
+    """From its beginning, not from each caller's: who comes later is told at once."""
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/x"
+    async with Database(url, name="t", size=1, statement_timeout=9, wait=0.1, patience=0.3) as database:
+        with pytest.raises(psycopg.OperationalError):
+            await _ask(database)
+        early = [asyncio.create_task(database.outlast()) for _ in range(3)]
+        assert await asyncio.gather(*early) == [False] * 3
+        late = asyncio.create_task(database.outlast())
+        await asyncio.sleep(0)
+        assert late.done()
+        assert not late.result()
+
+
+async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds a request in memory."""
+    monkeypatch.setattr(db, "_MOST_WAITING", 2)
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/x"
+    async with Database(url, name="t", size=1, statement_timeout=9, wait=0.1, patience=60) as database:
+        with pytest.raises(psycopg.OperationalError):
+            await _ask(database)
+        waiting = [asyncio.create_task(database.outlast()) for _ in range(3)]
+        done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert [one.result() for one in done] == [False]
+        await tasks.end(*pending)
+
+
+async def _ask(database: Database) -> None:
+    async with database.connection() as conn:
+        await conn.execute("SELECT 1")
