@@ -35,7 +35,7 @@ run: $(VENV)/.run ## Start everything: PostgreSQL, API, dispatcher, test merchan
 test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in their short form)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-oldest: $(VENV)/.dev ## The same against PostgreSQL 15, a selection; ARGS="--long -n 2" for all that touches SQL
+test-oldest: $(VENV)/.dev ## The same against PostgreSQL 15, a selection; ARGS=--long for all that touches SQL
 	@$(BIN)/python -m tests.support.oldest $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form

@@ -124,9 +124,10 @@ class Database(AsyncConnectionPool[Connection]):
             max_lifetime=1800.0,
             open=False,
             name=name,
-            configure=_admit,
+            configure=self._admit,
         )
         self._wait = wait
+        self._too_old = False
         self._patience = patience
         self._outlasting = 0
         self._away = asyncio.Event()
@@ -161,10 +162,11 @@ class Database(AsyncConnectionPool[Connection]):
             raise  # neither is an outage: the statement may be run again at once
         except AWAY as error:
             # A caller who loses patience just when an outage has ended has not found another.
-            overloaded = isinstance(error, PoolTimeout) and not self._away.is_set() and began > self._since
-            if not self._away.is_set() and began > self._since:
+            known = self._away.is_set() or began <= self._since
+            if not known:
                 self._lose(error)
-            if current is not None and not overloaded:
+            # A pool without a free connection, out of the blue, is overloaded: to ask again would make it worse.
+            if current is not None and (known or not isinstance(error, PoolTimeout)):
                 current.cut = True
             raise
 
@@ -211,7 +213,7 @@ class Database(AsyncConnectionPool[Connection]):
             try:
                 # A new connection: an old one may still answer while the server is going down.
                 async with await psycopg.AsyncConnection.connect(self._url, **self._settings) as conn:
-                    await _admit(conn)
+                    await self._admit(conn)
                     await conn.execute("SELECT 1")
             except AWAY as error:
                 if not self._away.is_set():
@@ -224,6 +226,17 @@ class Database(AsyncConnectionPool[Connection]):
                         pass
                 await self._away.wait()
             await asyncio.sleep(_PROBE_SOON if self._outlasting else _PROBE)
+
+    async def _admit(self, conn: Connection) -> None:
+        """Refuse a server that is too old, and say so once: to callers it is an outage."""
+        try:
+            oldest.require(conn.info.server_version)
+        except oldest.TooOldError as error:
+            await conn.close()
+            if not self._too_old:
+                log.error("database.too_old", detail=str(error))  # noqa: TRY400 - the trace would tell nothing
+            self._too_old = True
+            raise
 
     def _lose(self, error: Exception) -> None:
         log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
@@ -243,14 +256,6 @@ class Database(AsyncConnectionPool[Connection]):
             self._back.set()
         self._since = time.monotonic()
         self.timeout = self._wait
-
-
-async def _admit(conn: Connection) -> None:
-    try:
-        oldest.require(conn.info.server_version)
-    except oldest.TooOldError:
-        await conn.close()
-        raise
 
 
 def _first_line(error: BaseException) -> str:
