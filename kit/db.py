@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import time
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -152,6 +153,9 @@ class Database(AsyncConnectionPool[Connection]):
         try:
             async with super().connection(timeout) as conn:
                 began = time.monotonic()  # a failure says something about the time from here on
+                if _hung_up(conn):
+                    await conn.close()
+                    raise psycopg.OperationalError("the server has closed this connection, which was idle")
                 if current is not None and not reading:
                     current.sent = True
                 yield conn
@@ -256,6 +260,23 @@ class Database(AsyncConnectionPool[Connection]):
             self._back.set()
         self._since = time.monotonic()
         self.timeout = self._wait
+
+
+def _hung_up(conn: Connection) -> bool:
+    """Whether the server has ended a connection while nobody looked; costs no round trip.
+
+    Found out only by the next statement, it could not be told whether that was carried out.
+    """
+    look = select.poll()
+    look.register(conn.fileno(), select.POLLIN)
+    for _ in range(3):  # its last words, and the end; or something harmless, such as the news of a changed setting
+        if not look.poll(0):
+            return False
+        try:
+            conn.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+    return True
 
 
 def _first_line(error: BaseException) -> str:
