@@ -32,8 +32,14 @@ PROGRAMS = Path(os.environ["TEST_POSTGRES_PROGRAMS"]) if "TEST_POSTGRES_PROGRAMS
 
 FORCE = "LEDGATE_TEST_SERVER"
 
-# A copy of the template goes through the log: compressing that takes ten times as long as writing it.
-SETTINGS = {**embedded.SETTINGS, "wal_compression": "off", "max_wal_size": "512MB"}
+SETTINGS = {
+    **embedded.SETTINGS,
+    # A copy of the template goes through the log: compressing that takes ten times as long as writing it.
+    "wal_compression": "off",
+    "max_wal_size": "512MB",
+    # DROP DATABASE waits for whoever is in the middle of a login, and tests stop processes there: a minute, by default.
+    "authentication_timeout": "5s",
+}
 
 _PREFIX = os.environ.get("CI_RUN", "ledgate-test")  # by which CI knows what is its own
 _ROOM = 4 << 30  # bytes of memory that must be free to put a database there
