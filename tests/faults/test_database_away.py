@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from kit.embedded import Server
-from schema.migrate import migrate
-from tests.faults.database import AWAY, look, own_server, watch
+from tests.faults.database import AWAY, look, watch
 from tests.faults.shop import (
     LONG,
     assert_all_told,
@@ -28,7 +27,6 @@ from tests.faults.shop import (
 from tests.support import calls
 from tests.support.load import load
 from tests.support.processes import Process, Stack
-from tests.support.server import fresh_database
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -48,23 +46,6 @@ STOPS: list[Callable[[Server], None]] = [
     lambda server: server.kill(),
     lambda server: server.stop("fast"),
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A server of these tests' own, to stop and to kill."""
-    with own_server() as made:
-        yield made
-
-
-@pytest.fixture
-def url(server: Server) -> Iterator[str]:
-    """A fresh, migrated database of it."""
-    if not server.running:
-        server.restart()
-    with fresh_database(server.url, "template1") as made:
-        migrate(made)
-        yield made
 
 
 @pytest.mark.parametrize("outage", [0.0, OUTAGE], ids=["short", "long"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +15,7 @@ import pytest
 
 from gateway import demo
 from kit.embedded import Server
-from schema.migrate import migrate
-from tests.faults.database import AWAY, look, own_server, watch
+from tests.faults.database import AWAY, look, watch
 from tests.faults.shop import (
     LONG,
     assert_all_told,
@@ -30,7 +29,6 @@ from tests.faults.shop import (
 from tests.support.customers import customers
 from tests.support.load import HEADERS
 from tests.support.processes import Stack
-from tests.support.server import fresh_database
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -46,23 +44,6 @@ PATIENT = {"LEDGATE_PATIENCE": "60", "LEDGATE_REQUEST_TIMEOUT": "60"}  # a busy 
 QUICK = 2.0
 WAITING = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 BODY = {"order_id": demo.ORDER_IDS[0], "method": "upi", "vpa": "user@paytm"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A server of these tests' own, to stop and to kill."""
-    with own_server() as made:
-        yield made
-
-
-@pytest.fixture
-def url(server: Server) -> Iterator[str]:
-    """A fresh, migrated database of it."""
-    if not server.running:
-        server.restart()
-    with fresh_database(server.url, "template1") as made:
-        migrate(made)
-        yield made
 
 
 def test_restarts_under_load(server: Server, url: str, tmp_path: Path) -> None:
