@@ -106,6 +106,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     attempt_retention: Annotated[int, Meta(ge=0, le=36_500)] | None = None
     """Days that attempts are kept, no more than events; 0 for as long as events. Without it 30, or what events are."""
 
+    checkout_port: Port = 3001
+    """Where the checkout's page and `checkout.js` are served."""
+    checkout_streams: Annotated[int, Meta(ge=0, le=100_000)] = 2000
+    """Pages of one checkout process that are told by a stream how a payment goes on; all others ask for themselves."""
     test_merchant_port: Port = 4000
     test_merchant_url: str = ""
     """Where the demo merchant's webhooks go; the test merchant on this machine by default."""
