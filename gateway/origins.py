@@ -15,7 +15,6 @@ from gateway.merchants import SQL
 from kit.db import fetch
 
 if TYPE_CHECKING:
-    from gateway.merchants import Merchant
     from kit.db import Connection
 
 MOST = 20
@@ -37,20 +36,22 @@ class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in test mode on loopback."""
 
 
-async def get(conn: Connection, merchant: Merchant) -> Origins:
+async def get(conn: Connection, merchant_id: str) -> Origins:
     """Read them."""
-    (row,) = await fetch(conn, SQL["get_checkout_origins"], {"merchant_id": merchant.merchant_id})
+    (row,) = await fetch(conn, SQL["get_checkout_origins"], {"merchant_id": merchant_id})
     return Origins(row["checkout_origins"])
 
 
-async def put(conn: Connection, merchant: Merchant, wanted: Origins, *, test_mode: bool) -> Origins:
+async def put(conn: Connection, merchant_id: str, wanted: Origins, *, test_mode: bool) -> Origins:
     """Replace them all; how they are kept: in lower case, without a usual port, each once.
 
     Raises:
-        BadRequestError: one that is no origin, or not secure.
+        BadRequestError: one that is no origin, or not secure; too many.
     """
+    if len(wanted.origins) > MOST:
+        raise BadRequestError(f"at most {MOST} origins", field="origins", reason="too_many_origins")
     checked = [check(one, field=f"origins[{n}]", test_mode=test_mode) for n, one in enumerate(wanted.origins)]
-    values = {"merchant_id": merchant.merchant_id, "origins": list(dict.fromkeys(checked))}
+    values = {"merchant_id": merchant_id, "origins": list(dict.fromkeys(checked))}
     (row,) = await fetch(conn, SQL["set_checkout_origins"], values)
     return Origins(row["checkout_origins"])
 
