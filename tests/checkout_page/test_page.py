@@ -68,7 +68,7 @@ def test_every_text_is_used_and_every_text_that_is_used_is_there() -> None:
 @pytest.mark.parametrize(
     ("asked", "accepted", "tag"),
     [
-        ("", "", "en"), ("hi", "en", "hi"), ("hi-IN", "", "hi"), ("xx", "hi", "hi"), 
+        ("", "", "en"), ("hi", "en", "hi"), ("hi-IN", "", "hi"), ("xx", "hi", "hi"),
         ("", "fr, hi;q=0.8, en;q=0.7", "hi"),
         ("", "en-IN,en;q=0.9,hi;q=0.8", "en"), ("", "hi;q=0, en;q=0.1", "en"), ("", "ta;q=nonsense,,;", "en"),
         ("../../etc", "*", "en"),

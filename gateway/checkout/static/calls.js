@@ -14,6 +14,7 @@ export class Refused extends Error {
 export class Unreachable extends Error {}
 
 const PATIENCE = 20_000; // milliseconds for an answer
+const SILENCE = 10_000; // milliseconds without a word, after which a stream is dead; the server speaks every 3 s
 
 export class Calls {
   constructor(token) {
@@ -48,11 +49,19 @@ export class Calls {
 
   /** A stream of views; ends by itself, when the payment has settled and also before. */
   async *events(signal) {
-    const answer = await this.#send("GET", "/checkout/events", {}, undefined, signal);
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const dead = new AbortController();
+    const end = () => dead.abort();
+    signal.addEventListener("abort", end);
+    addEventListener("offline", end);
+    let watchdog = setTimeout(end, PATIENCE);
+    let reader;
     try {
+      const answer = await this.#send("GET", "/checkout/events", {}, undefined, dead.signal);
+      reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(end, SILENCE);
         const { value, done } = await reader.read();
         if (done) return;
         const parts = (text + value).split("\n\n");
@@ -63,9 +72,12 @@ export class Calls {
         }
       }
     } catch (error) {
-      throw new Unreachable(String(error));
+      throw error instanceof Refused ? error : new Unreachable(String(error));
     } finally {
-      reader.cancel().catch(() => {});
+      clearTimeout(watchdog);
+      signal.removeEventListener("abort", end);
+      removeEventListener("offline", end);
+      if (reader) reader.cancel().catch(() => {});
     }
   }
 

@@ -51,8 +51,11 @@ export function luhn(number) {
 export function numberFault(number) {
   if (!number) return "number_missing";
   const { sizes } = brandOf(number);
-  if (sizes.includes(number.length)) return luhn(number) ? "" : number.length < Math.max(...sizes) ? "number_short" : "number_invalid";
-  return number.length < Math.max(...sizes) ? "number_short" : "number_invalid";
+  const most = Math.max(...sizes);
+  if (sizes.includes(number.length) && luhn(number)) return "";
+  // Longer ones are rare: whole as most cards are, it is told at once that a digit is wrong, and not only at 19.
+  const whole = number.length >= 16 || (number.length >= 14 && sizes.length < 5 && sizes.includes(number.length));
+  return number.length >= most || (whole && sizes.includes(number.length)) ? "number_invalid" : "number_short";
 }
 
 /** Month and year of what was typed: `8/29`, `08 / 29`, `08 / 2029`, `0829`. */
