@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
-from tests.checkout_page.browsing import CHROMIUM, PHONE, REUSABLE, Hosted, Tab, browsing, hosting, shopper
+from tests.checkout_page.browsing import PHONE, REUSABLE, Hosted, Tab, browsing, hosting, shopper
 
 
 @pytest.fixture(scope="module")
@@ -268,17 +267,10 @@ def test_a_phone_is_offered_its_upi_app_and_a_desk_is_not(hosted: Hosted, browse
 
 
 def test_without_javascript_the_page_says_so(hosted: Hosted, browser: Browser) -> None:
-    """Switched off in the browser itself: contexts without scripts parse what stands in `noscript` as text."""
-    chromium = browser.browser_type
-    with (
-        contextlib.closing(
-            chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--blink-settings=scriptEnabled=false"])
-        ) as stubborn,
-        shopper(stubborn) as context,
-    ):
+    with shopper(browser, java_script_enabled=False) as context:
         still = Tab(hosted, context.new_page())
         still.go(hosted.address(REUSABLE))
-        expect(still.page.get_by_text("This page needs JavaScript")).to_be_visible()
+        expect(still.page.locator("noscript h2")).to_be_visible()
         expect(still["order-summary"]).to_contain_text("₹500.00")
         expect(still["vpa-input"]).to_be_visible()
         expect(still["pay-button"]).to_be_disabled()

@@ -185,6 +185,7 @@ export class Fields {
   #showBrand() {
     const brand = card.brandOf(card.digitsOf($("number").value));
     $("brand").firstElementChild.setAttribute("href", `#brand-${brand.name}`);
+    $("brand").setAttribute("aria-hidden", String(!brand.label));
     $("brand").setAttribute("aria-label", brand.label);
     $("cvv").placeholder = "1234".slice(0, brand.cvv || 3);
   }
