@@ -29,6 +29,7 @@ from gateway.secrets import make_sealer
 from kit import tasks
 from kit.db import Database
 from kit.doorbell import Doorbell
+from kit.egress import Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,6 +45,8 @@ class Hosted(msgspec.Struct):
     """What the checkout's routes share in one process, besides what they share with the API's."""
 
     progress: Progress
+    proxies: tuple[Network, ...]
+    """Whose word is taken for who visits."""
     visits: RateLimiter
     """Requests of an address."""
     tries: RateLimiter
@@ -83,6 +86,7 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
             )
             app.state.checkout = hosted = Hosted(
                 Progress(database, most=config.checkout_streams),
+                config.proxies,
                 RateLimiter(rate=_VISITS * limited, burst=10 * _VISITS),
                 RateLimiter(rate=0 if config.test_mode else _TRIES * limited, burst=_TRIES_AT_ONCE),
             )

@@ -16,7 +16,7 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from gateway.api.wire import StrictJson
-from gateway.checkout import codes, language, paying, sessions
+from gateway.checkout import codes, language, paying, sessions, visitors
 from gateway.checkout.codes import Code
 from gateway.checkout.paying import Pay
 from gateway.checkout.sessions import Session
@@ -100,7 +100,8 @@ async def admit(request: AnyRequest, *, renew: bool = False) -> tuple[Session, M
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise ForbiddenError("only the checkout's own page may call this", reason="origin_wrong")
     if "rate" not in state:  # it is not run again after an outage
-        state["rate"] = request.app.state.checkout.visits.take(request.client.host if request.client else "")
+        hosted = request.app.state.checkout
+        state["rate"] = hosted.visits.take(visitors.address(request, hosted.proxies))
     session = sessions.read(gateway.sealer, request.headers.get(HEADER, ""), renew=renew)
     merchant = await gateway.credentials.publish(session.key_id)
     if merchant is None or merchant.merchant_id != session.merchant_id or "write" not in merchant.scopes:
@@ -141,8 +142,9 @@ async def start_payment(request: AnyRequest, data: JSONBody[Pay]) -> Response[Vi
         raise BadRequestError(
             "Idempotency-Key must be the number of the try", field="Idempotency-Key", reason="idempotency_key_invalid"
         )
-    address = request.client.host if request.client else ""
-    request.app.state.checkout.tries.take(f"{merchant.merchant_id}/{session.order_id}/{address}")
+    hosted = request.app.state.checkout
+    address = visitors.address(request, hosted.proxies)
+    hosted.tries.take(f"{merchant.merchant_id}/{session.order_id}/{address}")
     async with gateway.database.transaction() as conn:
         started = await paying.pay(conn, merchant, session, data, attempt=attempt, sealer=gateway.sealer)
     if started.new:

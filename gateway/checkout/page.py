@@ -13,7 +13,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.params import FromQuery
 
 from gateway import orders, origins
-from gateway.checkout import amounts, assets, calls, language, paying, sessions
+from gateway.checkout import amounts, assets, calls, language, paying, sessions, visitors
 from gateway.checkout.calls import View
 from gateway.checkout.language import Language
 from gateway.checkout.paying import Checkout
@@ -59,7 +59,7 @@ async def _order_page(
 ) -> Response[str]:
     gateway, hosted = request.app.state.gateway, request.app.state.checkout
     state = request.scope["state"]
-    address = request.client.host if request.client else ""
+    address = visitors.address(request, hosted.proxies)
     if "rate" not in state:  # it is not run again after an outage
         state["rate"] = hosted.visits.take(address)
     try:

@@ -37,8 +37,11 @@ def axe(installed: Installed) -> str:
     return (installed(Path(__file__).parent / "node") / "node_modules/axe-core/axe.min.js").read_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["360", "1280"])
+LOOKS = [(PHONE, "light"), (WIDE, "dark"), *([(PHONE, "dark"), (WIDE, "light")] if SHOTS else [])]
+"""All four for the pictures; each size and each theme always."""
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=lambda one: str(one["width"] if isinstance(one, dict) else one))
 def test_axe_finds_nothing_on_any_state(
     hosted: Hosted, browser: Browser, axe: str, size: dict[str, int], scheme: str
 ) -> None:

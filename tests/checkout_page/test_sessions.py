@@ -9,13 +9,16 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from litestar import Request
 
 from gateway import demo
 from gateway.checkout import sessions
 from gateway.checkout.app import make_app
+from gateway.checkout.visitors import address
 from gateway.config import Config
 from gateway.merchants import add_key, add_merchant, revoke_key
 from gateway.secrets import make_sealer
+from kit import egress
 from kit.seal import Sealer
 from tests.checkout_page.conftest import COLLECT, Conn, Shop
 from tests.gateway.conftest import side_by_side
@@ -162,6 +165,22 @@ async def test_guessing_is_slowed_down_by_address(config: Config, demo_merchant:
         assert codes[:100] == [404] * 100
         assert 429 in codes
         assert (await shop.ask("order_a")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a stranger's word
+        ("10.1.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.1.0.1", "192.0.2.66, 198.51.100.1", "198.51.100.1"),  # what the visitor wrote, and what our proxy saw
+        ("10.1.0.1", "198.51.100.1, 10.2.0.7", "198.51.100.1"),  # through two of ours
+        ("10.1.0.1", "", "10.1.0.1"),
+        ("10.1.0.1", "nonsense", "nonsense"),
+    ],
+)
+def test_visitors_are_counted_by_the_last_address_before_our_proxies(peer: str, forwarded: str, counted: str) -> None:
+    scope: Any = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded.encode())]}
+    assert address(Request(scope), egress.networks("10.0.0.0/8")) == counted
 
 
 async def test_cards_cannot_be_tried_out_on_one_order(config: Config, demo_merchant: str, conn: Conn) -> None:
