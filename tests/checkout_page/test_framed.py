@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
+from gateway.checkout import assets
 from tests.checkout_page.browsing import Hosted, Tab, browsing, hosting, shopper
 
 SHOP = """<!doctype html><title>Shop</title><script>
@@ -178,3 +179,35 @@ def test_by_itself_the_page_works_whatever_the_origins(framed: Framed) -> None:
     framed.tab.open(framed.hosted.order())
     expect(framed.tab["pay-button"]).to_be_enabled()
     expect(framed.tab["cancel-button"]).to_be_hidden()
+
+
+SDK_SHOP = """<!doctype html><title>Shop</title><script src="%s/checkout.js"></script><button id="buy">Buy</button>
+<script>
+window.told = [];
+const tell = (kind) => (what) => told.push([kind, what]);
+document.getElementById("buy").onclick = () => new PaymentGateway({ key: "key_test_abc123", orderId: "%s",
+  name: "Chai & Co", theme: { color: "#0a7c59" }, prefill: { vpa: "success@paytm" },
+  onSuccess: tell("success"), onFailure: tell("failure"), onClose: tell("close") }).open();
+</script>"""
+
+
+def test_with_the_sdk_a_shopper_pays_without_leaving_the_shop(framed: Framed) -> None:
+    if not assets.sdk():
+        pytest.skip("the SDK has not been built: npm run build in sdk-js")
+    hosted, page = framed.hosted, framed.page
+    order = hosted.order()
+    Shop.page = SDK_SHOP % (hosted.url, order)
+    framed.tab.go(framed.shop)
+    page.locator("#buy").click()
+    expect(framed.tab["payment-modal"]).to_be_attached()
+    frame = page.frame_locator('[data-test-id="payment-iframe"]')
+    expect(frame.locator("#vpa")).to_have_value("success@paytm")
+    frame.locator('[data-test-id="pay-button"]').click()
+    payment = hosted.pending(order)
+    hosted.settle()
+    expect(frame.locator('[data-test-id="payment-id"]')).to_have_text(payment)
+    page.wait_for_function("told.length > 0")
+    assert page.evaluate("told") == [["success", {"paymentId": payment, "orderId": order, "status": "success"}]]
+    frame.locator('[data-test-id="done-button"]').press("Enter")  # the dialog may still be growing under a pointer
+    expect(framed.tab["payment-modal"]).to_have_count(0)
+    assert page.evaluate("told.at(-1)[0]") == "close"
