@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import psycopg
 import structlog
 
 from gateway.errors import UnavailableError
@@ -81,8 +82,12 @@ class Progress:
         """Look for ever, while somebody waits. An outage of the database is no news: the payment is still pending."""
         while True:
             await self._wanted.wait()
-            with contextlib.suppress(*AWAY):
+            try:
                 await self.look()
+            except AWAY:
+                pass
+            except psycopg.Error as error:  # pages still ask for themselves; whoever comes next may be luckier
+                log.error("progress.failed", error=type(error).__name__, sqlstate=error.sqlstate)  # noqa: TRY400
             if not self._waiting:
                 self._wanted.clear()
                 continue

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect, sync_playwright
 from psycopg.rows import dict_row
 
 from gateway import demo
@@ -27,6 +27,7 @@ from tests.support.waiting import until
 from tests.support.working import work_off
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+expect.set_options(timeout=20_000)  # milliseconds; a bound, not an expectation
 REUSABLE = "order_test_123"
 PHONE = {"width": 360, "height": 740}
 WIDE = {"width": 1280, "height": 800}
