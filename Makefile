@@ -35,7 +35,7 @@ run: $(VENV)/.run ## Start everything: PostgreSQL, API, dispatcher, test merchan
 test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in their short form)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-oldest: $(VENV)/.dev ## The same against PostgreSQL 15, a selection; ARGS="--long -n 2" for all that touches SQL
+test-oldest: $(VENV)/.dev ## The same against PostgreSQL 15, a selection; ARGS=--long for all that touches SQL
 	@$(BIN)/python -m tests.support.oldest $(ARGS)
 
 test-faults: $(VENV)/.dev ## Kill every part under load, in the long form
@@ -66,7 +66,7 @@ image: ## Build the container images; tells their size and what takes the room (
 	  'cd /opt/ledgate/lib/python3*/site-packages && echo "MB in site-packages:" && du -sm . && du -sm * | sort -rn | head -12'
 
 test-containers: $(VENV)/.dev ## Start the compose file, pay through it, break it, restart all of it (after `make image`)
-	@CONTAINERS=1 $(BIN)/python -m pytest -rP --durations=8 tests/containers $(ARGS)
+	@CONTAINERS=1 DATABASE_URL= LEDGATE_TEST_SERVER=embedded $(BIN)/python -m pytest -rP --durations=8 tests/containers $(ARGS)
 
 audit: $(VENV)/.dev ## Look for known holes in what is locked; AUDIT=required fails where no service answers
 	@$(BIN)/python .ci/audit.py --allowed requirements/allowed.toml $(wildcard requirements/*.txt)

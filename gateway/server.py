@@ -26,6 +26,8 @@ _QUEUE = 5.0  # seconds that workers get to accept what stands in the listener's
 _SETTLE = 0.1  # seconds that a connection gets, once accepted, until its request is here
 _ECHO = 0.5  # seconds; whoever runs us may pass on a Ctrl-C that the terminal has already sent to both
 _CUT_SHORT = 128
+_LOOK = 0.05  # seconds between looks at workers that are to end
+_DONE = 1.0  # seconds without a connection after which a worker is ended: nothing can be in flight
 
 
 class Server(MPServer):
@@ -74,6 +76,21 @@ class Server(MPServer):
             time.sleep(max(0.0, self._signalled + self._leave - time.monotonic()))
             listener.drain(self._door, within=_QUEUE, settle=_SETTLE)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+    def _stop_workers(self) -> None:
+        # Granian's worker can miss the news that its last connection is closed, and then waits for ever (its waiter
+        # does not look whether that has come before it waits). One that is without any for a while is done.
+        for worker in self.wrks:
+            worker.terminate()  # type: ignore[no-untyped-call]
+        deadline = time.monotonic() + (self.workers_kill_timeout or 0)
+        idle = dict.fromkeys(self.wrks, 0.0)
+        while (left := [one for one in self.wrks if one.is_alive()]) and time.monotonic() < deadline:  # type: ignore[no-untyped-call]
+            for worker in left:
+                idle[worker] = 0.0 if listener.connected(worker.inner.pid, self.bind_port) else idle[worker] + _LOOK
+                if idle[worker] > _DONE:
+                    worker.kill()  # type: ignore[no-untyped-call]
+            time.sleep(_LOOK)
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _init_shared_socket(self) -> None:
         # As Granian does where the system does not balance several listeners of a port: one for all workers. What waits

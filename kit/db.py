@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import time
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -124,9 +125,10 @@ class Database(AsyncConnectionPool[Connection]):
             max_lifetime=1800.0,
             open=False,
             name=name,
-            configure=_admit,
+            configure=self._admit,
         )
         self._wait = wait
+        self._too_old = False
         self._patience = patience
         self._outlasting = 0
         self._away = asyncio.Event()
@@ -151,6 +153,9 @@ class Database(AsyncConnectionPool[Connection]):
         try:
             async with super().connection(timeout) as conn:
                 began = time.monotonic()  # a failure says something about the time from here on
+                if _hung_up(conn):
+                    await conn.close()
+                    raise psycopg.OperationalError("the server has closed this connection, which was idle")
                 if current is not None and not reading:
                     current.sent = True
                 yield conn
@@ -161,10 +166,11 @@ class Database(AsyncConnectionPool[Connection]):
             raise  # neither is an outage: the statement may be run again at once
         except AWAY as error:
             # A caller who loses patience just when an outage has ended has not found another.
-            overloaded = isinstance(error, PoolTimeout) and not self._away.is_set() and began > self._since
-            if not self._away.is_set() and began > self._since:
+            known = self._away.is_set() or began <= self._since
+            if not known:
                 self._lose(error)
-            if current is not None and not overloaded:
+            # A pool without a free connection, out of the blue, is overloaded: to ask again would make it worse.
+            if current is not None and (known or not isinstance(error, PoolTimeout)):
                 current.cut = True
             raise
 
@@ -211,7 +217,7 @@ class Database(AsyncConnectionPool[Connection]):
             try:
                 # A new connection: an old one may still answer while the server is going down.
                 async with await psycopg.AsyncConnection.connect(self._url, **self._settings) as conn:
-                    await _admit(conn)
+                    await self._admit(conn)
                     await conn.execute("SELECT 1")
             except AWAY as error:
                 if not self._away.is_set():
@@ -224,6 +230,17 @@ class Database(AsyncConnectionPool[Connection]):
                         pass
                 await self._away.wait()
             await asyncio.sleep(_PROBE_SOON if self._outlasting else _PROBE)
+
+    async def _admit(self, conn: Connection) -> None:
+        """Refuse a server that is too old, and say so once: to callers it is an outage."""
+        try:
+            oldest.require(conn.info.server_version)
+        except oldest.TooOldError as error:
+            await conn.close()
+            if not self._too_old:
+                log.error("database.too_old", detail=str(error))  # noqa: TRY400 - the trace would tell nothing
+            self._too_old = True
+            raise
 
     def _lose(self, error: Exception) -> None:
         log.warning("database.away", error=type(error).__name__, detail=_first_line(error))
@@ -245,12 +262,21 @@ class Database(AsyncConnectionPool[Connection]):
         self.timeout = self._wait
 
 
-async def _admit(conn: Connection) -> None:
-    try:
-        oldest.require(conn.info.server_version)
-    except oldest.TooOldError:
-        await conn.close()
-        raise
+def _hung_up(conn: Connection) -> bool:
+    """Whether the server has ended a connection while nobody looked; costs no round trip.
+
+    Found out only by the next statement, it could not be told whether that was carried out.
+    """
+    look = select.poll()
+    look.register(conn.fileno(), select.POLLIN)
+    for _ in range(3):  # its last words, and the end; or something harmless, such as the news of a changed setting
+        if not look.poll(0):
+            return False
+        try:
+            conn.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+    return True
 
 
 def _first_line(error: BaseException) -> str:

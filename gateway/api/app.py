@@ -129,7 +129,7 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
         debug=False,
     )
     app.state.described = docs.describer(handlers, VERSION)
-    app.state.query_parameters = query.parameters(app.state.described())
+    app.state.query_parameters = query.parameters(app.routes)
     # Outside of the framework's middleware, which a wrong path or method never reaches.
     inner = allowing(app.asgi_handler, app.routes)
     if config.patience:

@@ -84,13 +84,13 @@ def _operation_id(handler: HTTPRouteHandler, *_: object) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+@get("/openapi.json", include_in_schema=False, sync_to_thread=True)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The API's description for machines."""
     return Response(msgspec.json.encode(request.app.state.described()), media_type=MediaType.JSON)
 
 
-@get("/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+@get("/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=True)
 def docs_page(request: Request[Any, Any, Any]) -> Response[str]:
     """The API's description for people: every call, its fields and its answers."""
     headers = {"Content-Security-Policy": page.CSP, "X-Content-Type-Options": "nosniff"}

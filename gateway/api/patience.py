@@ -36,14 +36,14 @@ def patient(app: ASGIApp, database: Callable[[], Database], *, calls: str = CALL
         before, state = dict(scope), scope["state"]
         told = dict(state)
         body = _Body(receive)
-        for last in (*[False] * (_RUNS - 1), True):
+        for more in range(_RUNS - 1, -1, -1):
             current = db.Run()
             db.run.set(current)
             held: list[Message] = []
             await app(scope, body.again(), _holding(send, current, held))
             if not held:
                 return
-            if last or not _repeatable(before, current) or not await database().outlast():
+            if not more or not _repeatable(before, current) or not await database().outlast():
                 break
             rate = {"rate": state["rate"]} if "rate" in state else {}  # it has been counted
             state.clear()

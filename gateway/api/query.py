@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+
+from litestar.params import QueryParameter
+from litestar.routes import HTTPRoute
 
 from gateway.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator
 
     from litestar import Request
+    from litestar.handlers import HTTPRouteHandler
+    from litestar.routes import BaseRoute
+    from litestar.typing import FieldDefinition
 
 Parameters = dict[tuple[str, str], dict[str, bool]]
 """Method and path, as the description has them -> its query parameters, and whether each is a time."""
@@ -22,17 +29,29 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+
 _MAX_PARAMETERS = 50
 
 
-def parameters(description: Mapping[str, Any]) -> Parameters:
-    """Every call's query parameters."""
+def parameters(routes: Iterable[BaseRoute]) -> Parameters:
+    """Every call's query parameters.
+
+    From the functions' signatures: the description has the same, but making it takes half of a worker's start.
+    """
     return {
-        (method.upper(), path): {
-            one["name"]: one["schema"].get("format") == "date-time"
-            for one in call.get("parameters", ())
-            if one["in"] == "query"
+        (method, route.path_format): {
+            str(field.kwarg_definition.name or name): datetime in (field.annotation, *field.args)
+            for name, field in _arguments(handler)
+            if isinstance(field.kwarg_definition, QueryParameter)
         }
-        for path, calls in description["paths"].items()
-        for method, call in calls.items()
+        for route in routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods
     }
+
+
+def _arguments(handler: HTTPRouteHandler) -> Iterator[tuple[str, FieldDefinition]]:
+    """What a call's function takes, and what those that it depends on take."""
+    yield from handler.parsed_fn_signature.parameters.items()
+    for dependency in handler.resolve_dependencies().values():
+        yield from dependency.parsed_fn_signature.parameters.items()
 
 
 def check(request: Request[Any, Any, Any], known: Parameters) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.openapi import ResponseSpec
 
 from gateway.api.docs import READ_ERRORS
 from outbox import work as outbox_work
@@ -37,7 +38,8 @@ async def health() -> Liveness:
     return Liveness("ok")
 
 
-@get("/health/ready", tags=["Service"], summary="Readiness", security=[])
+@get("/health/ready", tags=["Service"], summary="Readiness", security=[],
+     responses={503: ResponseSpec(Liveness, description="Not ready, and why", generate_examples=False)})  # fmt: skip
 async def ready(request: Request[Any, Any, Any]) -> Response[Liveness]:
     """The database answers and has every migration, and the process is not about to end; else 503."""
     gateway = request.app.state.gateway

@@ -150,6 +150,7 @@ def test_an_interrupted_run_cleans_up(frame: Frame, tmp_path: Path) -> None:
         said, _ = running.communicate(timeout=60)
 
     assert running.returncode == 143
+    assert "\ntests: interrupted\n" in said
     assert (tmp_path / "told").exists()
     assert frame.calls()[-1] == "setup down"
     assert "FAILED (143)" in said.splitlines()[-1]

@@ -71,8 +71,8 @@ class Composed:
         """What a service's containers have logged, through restarts."""
         return self("logs", "--no-log-prefix", service)
 
-    def execute(self, query: str) -> Rows:
-        """The rows of a query, asked by the owner of the tables. Values come as JSON has them."""
+    def execute(self, query: str, _: tuple[()] = ()) -> Rows:
+        """The rows of a query, as psycopg would, asked by the owner of the tables. Values come as JSON has them."""
         asked = f"SELECT coalesce(json_agg(found), '[]') FROM ({query}) found"
         return Rows(json.loads(self("exec", "-T", "postgres", "psql", "-U", "ledgate", "-qAtXc", asked)))
 

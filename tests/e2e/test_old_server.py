@@ -57,11 +57,11 @@ def test_processes_say_so_once_and_take_no_work(database_url: str, tmp_path: Pat
         dispatcher = shop.process("dispatcher")
         dispatcher.start()
         for process in (shop.api, dispatcher):
-            until(lambda process=process: process.said("database.away"), what="the reason")
-            assert REASON in process.said("database.away")[0]["detail"]
+            until(lambda process=process: process.said("database.too_old"), within=60, what="the reason")
+            assert REASON in process.said("database.too_old")[0]["detail"]
         assert calls.get(f"{shop.url}/health/ready").status_code == 503
         assert calls.get(f"{shop.url}/api/v1/test/jobs/status").status_code == 503
         assert dispatcher.terminate() == 0
-        assert [len(process.said("database.away")) for process in (shop.api, dispatcher)] == [1, 1]
+        assert [len(process.said("database.too_old")) for process in (shop.api, dispatcher)] == [1, 1]
     with psycopg.connect(database_url) as conn:
         assert conn.execute("SELECT count(*) FROM dispatchers").fetchone() == (0,)

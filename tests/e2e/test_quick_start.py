@@ -39,9 +39,9 @@ console.log(arrivals.length);
 
 
 @pytest.fixture
-def shop(database_url: str, tmp_path: Path) -> Iterator[Stack]:
-    """Everything that `make run` starts, on free ports, with its own defaults."""
-    with stack(database_url, tmp_path, TEST_PROCESSING_DELAY="500") as made:
+def shop(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """Everything that `make run` starts, on free ports, with its own defaults; a test may ask for another delay."""
+    with stack(database_url, tmp_path, TEST_PROCESSING_DELAY=getattr(request, "param", "500")) as made:
         asyncio.run(demo.seed(database_url, load(made.env)))
         made.start_api()
         made.start_receiver()
@@ -71,6 +71,8 @@ def test_quick_start_pays_and_tells_the_receiver_within_two_seconds(shop: Stack)
     until(counted, within=2.0, what="two payments processed and six webhooks counted")
 
 
+# No payment ends meanwhile: the second one of the same order would be refused.
+@pytest.mark.parametrize("shop", ["60000"], indirect=True)
 def test_every_curl_of_the_readme_works(shop: Stack) -> None:
     """Each is run as it stands there, with our ports; the quick start is CONTRACT.md's, word for word."""
     readme = (ROOT / "README.md").read_text()

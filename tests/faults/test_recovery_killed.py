@@ -29,7 +29,7 @@ pytestmark = pytest.mark.faults
 
 COUNT = 20_000 if LONG else 2_000
 """Deliveries that failed: those of the payments below failed really, all their attempts, the others are written in."""
-RATE = 1000 if LONG else 300
+RATE = 1000 if LONG else 200
 PAYMENTS = 3 if LONG else 1
 EACH = 3
 """Events of a payment: created, pending, success. With five attempts each, fewer failures than open the circuit."""

@@ -78,9 +78,9 @@ async def test_an_answer_from_before_a_revocation_is_not_believed_after_it(
         credentials = Credentials(database, ttl=60)
         connection = database.connection
 
-        def slow(*args: Any) -> Any:
+        def slow(*args: Any, **options: Any) -> Any:
             credentials.forget(demo.KEY_ID)  # while the question is under way
-            return connection(*args)
+            return connection(*args, **options)
 
         monkeypatch.setattr(database, "connection", slow)
         await credentials.check(demo.KEY_ID, demo.SECRET)

@@ -13,9 +13,11 @@ import structlog
 
 from gateway.api.app import make_app
 from gateway.config import Config
-from tests.gateway.conftest import UPI, Api, side_by_side
+from tests.gateway.conftest import AUTH, UPI, Api, side_by_side
+from tests.support.waiting import until
 
 Conn = psycopg.Connection[dict[str, Any]]
+WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 WRITES_NOTHING = {"/api/v1/webhooks/verify"}
 
 
@@ -37,17 +39,30 @@ async def test_a_payment_with_a_key_is_made_once(api: Api, conn: Conn) -> None:
     assert [row["id"] for row in conn.execute("SELECT id FROM payments")] == [made.json()["id"]]
 
 
+async def test_a_connection_that_died_while_idle_is_not_used(api: Api, conn: Conn) -> None:
+    """So a payment without a key was never begun, and is made once."""
+    _cut(conn, await api.get("/orders/order_123"))
+    made = await api.post("/payments", UPI)
+
+    assert made.status_code == 201
+    assert [row["id"] for row in conn.execute("SELECT id FROM payments")] == [made.json()["id"]]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_a_write_without_a_key_is_told_and_not_repeated(api: Api, conn: Conn, method: str) -> None:
-    """A key does not help where none is taken."""
+async def test_a_write_without_a_key_is_told_and_not_repeated(
+    api: Api, config: Config, conn: Conn, method: str
+) -> None:
+    """Cut in its statement. A key does not help where none is taken."""
     gone = "/webhook-endpoints/whep_01jd000000e008000000000000"
     path = {"POST": "/payments", "PUT": "/webhooks/config", "DELETE": gone}
     body = {"PUT": {"webhook_url": "https://example.com/", "enabled": True, "events": ["*"]}, "POST": UPI}.get(method)
-    _cut(conn, await api.get("/orders/order_123"))
-
-    key = {} if method == "POST" else {"Idempotency-Key": "k"}
-    headers = {"X-Api-Key": "key_test_abc123", "X-Api-Secret": "secret_test_xyz789", **key}
-    said = await api.client.request(method, f"/api/v1{path[method]}", json=body, headers=headers)
+    headers = {**AUTH, **({} if method == "POST" else {"Idempotency-Key": "k"})}
+    with psycopg.connect(config.database_url) as holder:
+        holder.execute("LOCK TABLE payments, endpoints")
+        asking = asyncio.create_task(api.client.request(method, f"/api/v1{path[method]}", json=body, headers=headers))
+        await asyncio.to_thread(until, lambda: conn.execute(WAITING).rowcount, what="a statement that waits")
+        _cut(conn)
+        said = await asking
 
     assert (said.status_code, said.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert conn.execute("SELECT FROM payments").rowcount == 0

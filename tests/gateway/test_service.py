@@ -62,3 +62,20 @@ async def test_the_docs_page_needs_no_script(api: Api) -> None:
     assert "unsafe" not in said.headers["content-security-policy"]
     assert "<script" not in said.text
     assert "/api/v1/payments" in said.text
+
+
+def test_the_query_parameters_that_are_taken_are_those_described(config: Config) -> None:
+    """Read from the signatures: the description is made when somebody asks for it, not when a worker starts."""
+    state = make_app(config).state
+    described = {
+        (method.upper(), path): {
+            one["name"]: one["schema"].get("format") == "date-time"
+            for one in call.get("parameters", ())
+            if one["in"] == "query"
+        }
+        for path, calls in state.described()["paths"].items()
+        for method, call in calls.items()
+    }
+    taken = {call: names for call, names in state.query_parameters.items() if names or call in described}
+    assert taken == described
+    assert True in described["GET", "/api/v1/payments"].values()

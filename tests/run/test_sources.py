@@ -154,5 +154,5 @@ def test_a_run_that_is_killed_leaves_no_container() -> None:
 
 
 def _containers(run: str) -> str:
-    asked = ["docker", "ps", "--all", "--quiet", "--filter", f"name=ledgate-test-{run}"]
+    asked = ["docker", "ps", "--all", "--quiet", "--filter", f"name=-{run}-"]
     return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout

@@ -1,5 +1,7 @@
 """Run tests on the oldest PostgreSQL that works: `python -m tests.support.oldest [--long] [pytest's arguments]`.
 
+Two tests at a time, unless told otherwise (`-n 0`).
+
 The server, and those that tests start for themselves, are of its programs where they are installed, else the run's one
 is a container. Where neither can be had, one line says so and nothing fails: not every machine has an old server.
 """
@@ -48,7 +50,7 @@ def main() -> None:
         env |= {sources.FORCE: "container", "TEST_POSTGRES_IMAGE": image}
     os.execve(
         sys.executable,
-        [sys.executable, "-m", "pytest", *(one for one in given if one != "--long"), *chosen],
+        [sys.executable, "-m", "pytest", "-n", "2", *(one for one in given if one != "--long"), *chosen],
         env,
     )
 

@@ -32,9 +32,16 @@ PROGRAMS = Path(os.environ["TEST_POSTGRES_PROGRAMS"]) if "TEST_POSTGRES_PROGRAMS
 
 FORCE = "LEDGATE_TEST_SERVER"
 
-# A copy of the template goes through the log: compressing that takes ten times as long as writing it.
-SETTINGS = {**embedded.SETTINGS, "wal_compression": "off", "max_wal_size": "512MB"}
+SETTINGS = {
+    **embedded.SETTINGS,
+    # A copy of the template goes through the log: compressing that takes ten times as long as writing it.
+    "wal_compression": "off",
+    "max_wal_size": "512MB",
+    # DROP DATABASE waits for whoever is in the middle of a login, and tests stop processes there: a minute, by default.
+    "authentication_timeout": "5s",
+}
 
+_PREFIX = os.environ.get("CI_RUN", "ledgate-test")  # by which CI knows what is its own
 _ROOM = 4 << 30  # bytes of memory that must be free to put a database there
 _ENGINE_SECONDS = 10.0
 _PULL_SECONDS = 300.0
@@ -89,7 +96,7 @@ def find_server() -> Iterator[Source]:
 @contextlib.contextmanager
 def memory_server() -> Iterator[Server]:
     """An embedded server of the run's settings, in memory where there is room; gone after the block."""
-    folder = Path(tempfile.mkdtemp(prefix="ledgate-test-", dir=_MEMORY if _has_room() else None))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{RUN}-", dir=_MEMORY if _has_room() else None))
     folder.chmod(0o755)  # as root, the server runs as another user
     # The server ends with us; until it has, `rm` finds new files.
     tries = f'for n in $(seq 50); do rm -rf "{folder}" && exit; sleep 0.2; done'
@@ -115,7 +122,7 @@ def container() -> Iterator[str]:
     from docker.errors import DockerException
     from testcontainers.community.postgres import PostgresContainer
 
-    name = f"ledgate-test-{RUN}-{uuid.uuid4().hex[:8]}"
+    name = f"{_PREFIX}-{RUN}-{uuid.uuid4().hex[:8]}"
     made = PostgresContainer(
         IMAGE,
         driver=None,
