@@ -49,8 +49,16 @@ async def checkout_page(
     status, retry_after = refusal.status, getattr(refusal, "retry_after", None)
     request.scope["state"]["error_code"] = refusal.code
     text = "not_found" if status == NotFoundError.status else "unavailable"
-    page = _fill("refused", chosen, {"title": chosen.say(f"{text}.title"), "text": chosen.say(f"{text}.text")}, "")
-    headers = _headers("", [], []) | ({"Retry-After": str(int(retry_after) + 1)} if retry_after else {})
+    values = {
+        "title": chosen.say(f"{text}.title"),
+        "text": chosen.say(f"{text}.text"),
+        "code": refusal.code,
+        "hide_again": "hidden" if status == NotFoundError.status else "",
+    }
+    nonce = secrets.token_urlsafe(16)
+    page = _fill("refused", chosen, values, nonce)
+    # In anybody's frame: there is nothing on it to see or to press, and a shop's developer sees why.
+    headers = _headers(nonce, ["*"], []) | ({"Retry-After": str(int(retry_after) + 1)} if retry_after else {})
     return Response(page, status_code=status, headers=headers, media_type=MediaType.HTML)
 
 
@@ -168,11 +176,11 @@ def _headers(nonce: str, framing: list[str], images: list[str]) -> dict[str, str
         images: where the merchant's picture may come from: its own pages' origins, since any other could be a way out
             for what a stranger's script had read.
     """
-    only = f"'nonce-{nonce}'" if nonce else "'none'"
+    only = f"'nonce-{nonce}'"
     policy = {
         "default-src": "'none'",
         "script-src": only,
-        "style-src": "'self'" if not nonce else only,
+        "style-src": only,
         "img-src": " ".join(["'self'", "data:", *images]),
         "connect-src": "'self'",
         "base-uri": "'none'",

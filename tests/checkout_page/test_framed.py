@@ -175,6 +175,17 @@ def test_the_browser_refuses_a_frame_on_an_origin_that_was_not_named(framed: Fra
     assert framed.page.evaluate("heard") == []
 
 
+@pytest.mark.parametrize("origins", [[], ["https://shop.example"]])
+def test_an_order_that_is_not_there_is_told_to_the_shop_at_once(framed: Framed, origins: list[str]) -> None:
+    """Whoever frames it, since a wrong key has no merchant whose origins could be asked; there is nothing to press."""
+    framed.hosted.frame_on(*origins)
+    framed.open("order_none")
+    expect(framed["refused-state"]).to_contain_text("There is nothing to pay here")
+    expect(framed["reload-link"]).to_be_hidden()
+    framed.await_heard("checkout_ready")
+    assert framed.await_heard("payment_failed")["data"]["code"] == "NOT_FOUND"
+
+
 def test_by_itself_the_page_works_whatever_the_origins(framed: Framed) -> None:
     framed.hosted.frame_on("https://shop.example")
     framed.tab.open(framed.hosted.order())

@@ -11,7 +11,7 @@ export function allowed(origin, sources) {
 }
 
 /** Whose frame we are in, as the browser says; nothing where it does not say. */
-function originAround() {
+export function originAround() {
   const ancestors = location.ancestorOrigins;
   if (ancestors && ancestors.length) return ancestors[0];
   try {
