@@ -203,6 +203,17 @@ def test_offline_in_the_middle_is_no_failure(hosted: Hosted, context: BrowserCon
     expect(tab["success-state"]).to_be_visible()
 
 
+def test_who_comes_back_from_another_app_is_told_at_once(hosted: Hosted, tab: Tab) -> None:
+    order = hosted.order()
+    tab.open(order)
+    tab.pay_by_upi()
+    hosted.pending(order)
+    with tab.page.expect_request("**/checkout/state"):
+        tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    hosted.settle()
+    expect(tab["success-state"]).to_be_visible()
+
+
 def test_without_streams_the_page_asks_from_time_to_time(hosted: Hosted, tab: Tab) -> None:
     tab.page.route("**/checkout/events", lambda route: route.fulfill(status=503, body="{}"))
     order = hosted.order()

@@ -178,6 +178,10 @@ $("retry").addEventListener("click", () => {
 $("done").addEventListener("click", () => parent.close());
 $("cancel").addEventListener("click", () => parent.close());
 
+addEventListener("pageshow", (event) => {
+  if (event.persisted) renew(); // Back has brought the page as it was, and the order may have gone on
+});
+
 wear(new URLSearchParams(location.search).get("color"));
 
 async function start() {

@@ -17,17 +17,25 @@ const STREAM_AFTER = 8; // questions until a stream is tried again
 export function follow(calls, onView, onAway) {
   const stop = new AbortController();
   const { signal } = stop;
+  let wake = () => {};
+
+  /** Whoever comes back, from a UPI app or a tunnel, is told now: what was open meanwhile may be dead. */
+  const returned = () => document.visibilityState === "visible" && wake();
+  document.addEventListener("visibilitychange", returned);
+  addEventListener("online", returned);
+  signal.addEventListener("abort", () => {
+    document.removeEventListener("visibilitychange", returned);
+    removeEventListener("online", returned);
+    wake();
+  });
 
   const pause = (ms) =>
     new Promise((done) => {
-      const awake = () => {
+      const timer = setTimeout(done, ms);
+      wake = () => {
         clearTimeout(timer);
-        removeEventListener("online", awake);
         done();
       };
-      const timer = setTimeout(awake, ms);
-      addEventListener("online", awake);
-      signal.addEventListener("abort", awake);
     });
 
   const heard = (view) => {
@@ -38,7 +46,9 @@ export function follow(calls, onView, onAway) {
 
   /** Whether it has settled. */
   async function listen() {
-    for await (const view of calls.events(signal)) if (heard(view)) return true;
+    const stream = new AbortController();
+    wake = () => stream.abort();
+    for await (const view of calls.events(stream.signal)) if (heard(view)) return true;
     return false;
   }
 
