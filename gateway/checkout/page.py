@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import secrets
 from importlib import resources
@@ -24,6 +25,7 @@ from kit.db import AWAY
 AnyRequest = Request[Any, Any, Any]
 
 _MOST = 255  # characters of a key
+_STATES = ("ready", "processing", "success", "failed")
 _FEATURES = (
     "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
     "midi", "payment", "serial", "usb",
@@ -119,10 +121,8 @@ def render(
     amount = amounts.shown(order.amount, order.currency)
     boot = {
         "order_id": order.id,
-        "amount": amount,
         "framing": framing,
         "view": view,
-        "language": chosen.tag,
         "texts": {key.removeprefix("js."): text for key, text in chosen.texts.items() if key.startswith("js.")},
     }
     values = {
@@ -142,10 +142,7 @@ def render(
         # In a script element only `<` could end what stands there.
         "boot": _Made(msgspec.json.encode(boot).decode().replace("<", "\\u003c")),
     }
-    values |= {
-        f"hide_{state}": "" if view.state == state else "hidden" for state in ("processing", "success", "failed")
-    }
-    values["hide_ready"] = "" if view.state == "ready" else "hidden"
+    values |= {f"hide_{state}": "" if view.state == state else "hidden" for state in _STATES}
     return _fill("page", chosen, values, nonce)
 
 
@@ -163,6 +160,7 @@ def _fill(name: str, chosen: Language, values: dict[str, str], nonce: str) -> st
     return _template(name).substitute(safe)
 
 
+@functools.cache
 def _template(name: str) -> Template:
     return Template(resources.files("gateway.checkout").joinpath("pages", f"{name}.html").read_text(encoding="utf-8"))
 
