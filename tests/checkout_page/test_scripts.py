@@ -34,39 +34,9 @@ def run(module: str, expression: str, given: object) -> Any:
 def _numbers() -> list[str]:
     """Each issuer's beginnings in every length, with a right and a wrong check digit."""
     chance = random.Random(7)
-    starts = [
-        "4",
-        "51",
-        "55",
-        "2221",
-        "2720",
-        "2721",
-        "34",
-        "37",
-        "300",
-        "305",
-        "36",
-        "38",
-        "39",
-        "6011",
-        "644",
-        "65",
-        "3528",
-        "3589",
-        "50",
-        "508500",
-        "6069",
-        "607",
-        "652100",
-        "6530",
-        "81",
-        "82",
-        "57",
-        "6",
-        "9",
-        "1",
-        "0",
-    ]
+    visa, mastercard, amex = ["4"], ["51", "55", "2221", "2720", "2721"], ["34", "37"]
+    others = ["300", "305", "36", "38", "39", "6011", "644", "65", "3528", "3589", "508500", "6069", "607", "652100"]
+    starts = [*visa, *mastercard, *amex, *others, "6530", "81", "82", "50", "57", "6", "9", "1", "0"]
     found = []
     for start in starts:
         for length in range(11, 21):
@@ -100,9 +70,9 @@ def test_a_number_that_the_page_takes_is_one_that_the_server_takes() -> None:
             assert digits == (4 if brand == "amex" else 3)
             assert grouped.replace(" ", "") == number
         elif right:
-            # Of a length that no such issuer has. The server lets it be of no brand, or Maestro's, whose range is wide; the
-            # page, which sees it grow, cannot tell it from one that is not complete.
-            assert known in {"unknown", "maestro"}, (number, fault)
+            # Of a length that no such issuer has. The server lets it be of no brand, or of one whose range overlaps;
+            # the page, which sees it grow, cannot tell it from one that is not complete.
+            assert known != brand, (number, fault)
 
 
 def test_a_upi_id_is_right_by_the_same_pattern() -> None:
@@ -155,8 +125,8 @@ def test_a_frame_s_shop_is_one_of_the_policy_s_sources_and_nothing_like_it() -> 
         "http://localhost:3002",
         "http://127.0.0.1:1",
     ]
-    wrong = ["http://shop.example", "https://shop.example:8443", "https://shop.example.evil", "https://evilshop.example",
-             "http://localhost.evil:80", "http://localhost:80.evil", "http://localhost:", "https://localhost:3002", "null",
-             "", "http://localhost:*", "https://b.example"]  # fmt: skip
+    wrong = ["http://shop.example", "https://shop.example:8443", "https://shop.example.evil", "https://a.shop.example",
+             "http://localhost.evil:80", "http://localhost:80.evil", "http://localhost:", "https://localhost:3002",
+             "http://localhost:*", "https://b.example", "null", ""]  # fmt: skip
     said = run("parent.js", "given[0].map((origin) => m.allowed(origin, given[1]))", [[*right, *wrong], sources])
     assert said == [True] * len(right) + [False] * len(wrong)
