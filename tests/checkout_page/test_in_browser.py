@@ -323,6 +323,20 @@ def test_slow_javascript_shows_the_form_at_once_and_sends_nothing_before(hosted:
     expect(tab["vpa-input"]).to_have_value("success@paytm")
 
 
+def test_a_slow_network_gets_a_form_and_pays(hosted: Hosted, context: BrowserContext, tab: Tab) -> None:
+    """As slow as the tools of browsers call slow 3G: 400 ms there and back, 50 kB a second."""
+    network = context.new_cdp_session(tab.page)
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    order = hosted.order()
+    tab.open(order)
+    tab.pay_by_upi()
+    hosted.pending(order)
+    hosted.settle()
+    expect(tab["success-state"]).to_be_visible()
+    assert len(hosted.payments(order)) == 1
+
+
 @pytest.mark.parametrize("name", ["page.js", "fields.js", "page.css"])
 def test_a_file_that_does_not_come_is_asked_for_again(hosted: Hosted, tab: Tab, name: str) -> None:
     failed: list[str] = []

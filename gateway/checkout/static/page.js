@@ -82,7 +82,9 @@ function renew() {
       renewal = setTimeout(renew, view.renew_in * 1000);
       if (states.now === "ready" && view.state !== "failed" && view.state !== "ready") show(view);
     },
-    () => (renewal = setTimeout(renew, 30_000)),
+    (error) => {
+      if (!(error instanceof Refused)) renewal = setTimeout(renew, 30_000);
+    },
   );
 }
 
