@@ -175,10 +175,11 @@ async def _events(request: AnyRequest, session: Session, merchant: Merchant, vie
     until = time.monotonic() + gateway.config.request_timeout * _LIFE
     with request.app.state.checkout.progress.watching(merchant, view.payment.id) as settled:
         while not settled.is_set():
-            if time.monotonic() > until or gateway.leaving():
+            left = until - time.monotonic()
+            if left <= 0 or gateway.leaving():
                 return
             try:
-                async with asyncio.timeout(_HEARTBEAT):
+                async with asyncio.timeout(min(_HEARTBEAT, left)):
                     await settled.wait()
             except TimeoutError:
                 yield b": still pending\n\n"

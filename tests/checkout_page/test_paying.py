@@ -199,6 +199,20 @@ async def test_a_stream_tells_when_the_payment_has_settled(shop: Shop, hands: Ha
     assert not progress._waiting
 
 
+async def test_a_stream_ends_before_the_time_that_a_request_may_take(
+    config: Config, demo_merchant: str, conn: Conn
+) -> None:
+    """By itself and whole, so that no limit has to cut it; the page asks for the next one."""
+    async with side_by_side(msgspec.structs.replace(config, request_timeout=0.5), make_app) as made:
+        shop = Shop(made.client, conn)
+        page = await shop.open(shop.order("order_a"))
+        await page.pay()
+        said = await page.call("GET", "events")
+        assert (said.status_code, said.text.count("event: state")) == (200, 1)
+        assert said.text.endswith(": still pending\n\n")
+        assert shop.progress.streams == 0
+
+
 async def test_where_streams_are_taken_the_page_is_told_to_ask(config: Config, demo_merchant: str, conn: Conn) -> None:
     async with side_by_side(msgspec.structs.replace(config, checkout_streams=0), make_app) as made:
         shop = Shop(made.client, conn)
