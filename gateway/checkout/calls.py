@@ -35,7 +35,10 @@ _STATES = {"pending": "processing", "success": "success", "failed": "failed"}
 
 
 class ShownPayment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the page shows of a payment, and tells the page around it."""
+    """What the page shows of a payment, and tells the page around it.
+
+    Not who pays: that may be somebody else who has the same link.
+    """
 
     id: str
     status: str
@@ -43,7 +46,6 @@ class ShownPayment(msgspec.Struct, frozen=True, omit_defaults=True):
     waited: int
     """Seconds since it was started."""
     flow: str | None = None
-    vpa: str | None = None
     link: str | None = None
     """UPI's deep link, while it is pending."""
     code: Code | None = None
@@ -81,7 +83,6 @@ def _shown(payment: Payment, tag: str) -> ShownPayment:
         method=payment.method,
         waited=max(0, int((datetime.now(UTC) - payment.created_at).total_seconds())),
         flow=payment.flow,
-        vpa=payment.vpa,
         link=payment.deep_link,
         code=codes.draw(payment.deep_link) if payment.deep_link and payment.flow == "qr" else None,
         error_code=payment.error_code if failed else None,

@@ -23,7 +23,8 @@ async def test_a_payment_by_upi_goes_through(shop: Shop, hands: Hands) -> None:
     assert page.boot["view"]["state"] == "ready"
 
     view = await page.pay()
-    assert (view["state"], view["payment"]["vpa"]) == ("processing", "success@paytm")
+    assert view["state"] == "processing"
+    assert "success@paytm" not in str(view)
     assert (await page.state())["state"] == "processing"
     await hands.work_off("payment.process")
 
