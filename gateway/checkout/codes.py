@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 import segno
 
@@ -13,6 +15,7 @@ class Code(msgspec.Struct, frozen=True):
     path: str
 
 
+@functools.lru_cache(maxsize=256)  # a page that waits asks for the same one every few seconds
 def draw(text: str) -> Code:
     """The QR code of a text, with a quarter of it readable though a finger covers the rest (level M)."""
     rows = [bytes(row) for row in segno.make(text, error="m", micro=False).matrix]
