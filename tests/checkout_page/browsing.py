@@ -44,6 +44,7 @@ class Hosted:
 
     def __init__(self, stack: Stack, port: int, database_url: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.database_url = database_url
         self.process: Process = stack.process("gateway.checkout")
         self.config = load({**stack.env, "TEST_PROCESSING_DELAY": "0"})
         self.conn = psycopg.connect(database_url, autocommit=True, row_factory=dict_row)
@@ -139,17 +140,26 @@ class Tab:
 
 @contextlib.contextmanager
 def hosting(folder: Path) -> Iterator[Hosted]:
-    """A checkout process on a fresh database."""
-    with fresh_database(os.environ["TEST_SERVER_URL"], os.environ["TEST_SERVER_TEMPLATE"]) as url:
-        port = free_port()
-        stack = Stack(url, folder, LEDGATE_CHECKOUT_PORT=str(port))
-        try:
-            made = Hosted(stack, port, url)
-            made.start()
-            with made.conn:
-                yield made
-        finally:
-            stack.close()
+    """A checkout process on a fresh database of the run's server."""
+    with (
+        fresh_database(os.environ["TEST_SERVER_URL"], os.environ["TEST_SERVER_TEMPLATE"]) as url,
+        host(url, folder) as made,
+    ):
+        yield made
+
+
+@contextlib.contextmanager
+def host(database_url: str, folder: Path, **settings: str) -> Iterator[Hosted]:
+    """A checkout process on a migrated database."""
+    port = free_port()
+    stack = Stack(database_url, folder, LEDGATE_CHECKOUT_PORT=str(port), **settings)
+    try:
+        made = Hosted(stack, port, database_url)
+        made.start()
+        with contextlib.closing(made.conn):
+            yield made
+    finally:
+        stack.close()
 
 
 @contextlib.contextmanager
