@@ -22,7 +22,7 @@ from tests.support.processes import ROOT, Stack, stack
 LONG = os.environ.get("FUZZ") == "long"
 """`make test-fuzz`: at least 20,000 cases; several minutes."""
 SEEDS = (1, 2, 3, 4) if LONG else (20_261_122,)
-EXAMPLES = 120 if LONG else 4
+EXAMPLES = 120 if LONG else 3
 AT_LEAST = 20_000 if LONG else 500
 
 
