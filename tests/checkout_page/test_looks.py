@@ -99,7 +99,7 @@ COLOURS = ["#ffffff", "#000000", "#ffd400", "#0a7c59", "#777777", "#ff0000", "#0
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_merchant_s_colour_never_makes_the_page_unreadable(hosted: Hosted, browser: Browser, scheme: str) -> None:
-    with shopper(browser, color_scheme=scheme) as context:
+    with shopper(browser, color_scheme=scheme, reduced_motion="reduce") as context:
         tab = Tab(hosted, context.new_page())
         for colour in COLOURS:
             tab.open(REUSABLE, color=colour)
