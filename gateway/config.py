@@ -106,6 +106,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     attempt_retention: Annotated[int, Meta(ge=0, le=36_500)] | None = None
     """Days that attempts are kept, no more than events; 0 for as long as events. Without it 30, or what events are."""
 
+    checkout_port: Port = 3001
+    """Where the checkout's page and `checkout.js` are served."""
+    checkout_streams: Annotated[int, Meta(ge=0, le=100_000)] = 2000
+    """Pages of one checkout process that are told by a stream how a payment goes on; all others ask for themselves."""
+    trusted_proxies: str = ""
+    """Networks of proxies before the checkout, comma-separated: their X-Forwarded-For says whose requests these are."""
     test_merchant_port: Port = 4000
     test_merchant_url: str = ""
     """Where the demo merchant's webhooks go; the test merchant on this machine by default."""
@@ -128,6 +134,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.attempt_retention is not None:
             return self.attempt_retention
         return min(_ATTEMPTS_KEPT, self.event_retention or _ATTEMPTS_KEPT)
+
+    @property
+    def proxies(self) -> tuple[egress.Network, ...]:
+        """Whose X-Forwarded-For is believed.
+
+        Raises:
+            ConfigError: the setting is wrong.
+        """
+        return _read("LEDGATE_TRUSTED_PROXIES", egress.networks, self.trusted_proxies or egress.NONE)
 
     @property
     def egress(self) -> egress.Rules:
@@ -162,7 +177,7 @@ def load(environ: dict[str, str]) -> Config:
         raise kit_config.ConfigError(
             "setting LEDGATE_ATTEMPT_RETENTION: attempts cannot be kept for longer than LEDGATE_EVENT_RETENTION"
         )
-    _ = config.egress  # wrong ones are refused now, not when the first webhook leaves
+    _ = config.egress, config.proxies  # wrong ones are refused now, not when the first webhook leaves
     return config
 
 

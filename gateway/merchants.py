@@ -87,6 +87,11 @@ class Credentials:
             raise UnauthorizedError("API key or secret is wrong", reason="credentials_wrong")
         return key.merchant
 
+    async def publish(self, key_id: str) -> Merchant | None:
+        """The merchant behind a key, by its public part alone: enough for what the checkout shows, and nothing else."""
+        key = await self._find(key_id)
+        return key.merchant if key else None
+
     def forget(self, key_id: str) -> None:
         """Ask the database at the key's next use: it was revoked here. Other processes learn it within `ttl`."""
         self._known.pop(key_id, None)

@@ -24,6 +24,15 @@ BEGIN
     RAISE EXCEPTION 'the statement names no tenant' USING ERRCODE = 'insufficient_privilege';
 END $$;
 
+CREATE FUNCTION public.payment_statuses(watched json) RETURNS TABLE(n integer, status text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 100
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT w.n, p.status
+    FROM json_to_recordset(watched) AS w (n int, bucket smallint, merchant_id text, id text)
+    JOIN payments p ON p.bucket = w.bucket AND p.merchant_id = w.merchant_id AND p.id = w.id
+$$;
+
 CREATE FUNCTION public.tenant() RETURNS text
     LANGUAGE sql
     RETURN COALESCE(NULLIF(current_setting('ledgate.tenant'::text, true), ''::text), public.no_tenant());
@@ -261,7 +270,9 @@ CREATE TABLE public.merchants (
     bucket smallint NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    checkout_origins text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT merchants_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT merchants_checkout_origins CHECK (((cardinality(checkout_origins) <= 20) AND (array_position(checkout_origins, NULL::text) IS NULL))),
     CONSTRAINT merchants_name CHECK (((length(name) >= 1) AND (length(name) <= 200)))
 );
 

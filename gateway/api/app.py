@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 VERSION = version("ledgate")
-_ROLE = "ledgate_api"
+ROLE = "ledgate_api"
 _GUESSES = 10  # wrong credentials a second from one address; ten times as many at once
 
 
@@ -91,7 +91,7 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
             size=config.api_pool_size,
             statement_timeout=config.statement_timeout,
             wait=config.statement_timeout,
-            role=_ROLE,
+            role=ROLE,
             patience=config.patience,
         ) as database:
             app.state.gateway = gateway = Gateway(
@@ -142,8 +142,8 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
 
 def _pending(database_url: str) -> list[str]:
     with psycopg.connect(database_url, connect_timeout=5) as conn:
-        if conn.execute("SELECT to_regrole(%s)", [_ROLE]).fetchone() == (None,):
+        if conn.execute("SELECT to_regrole(%s)", [ROLE]).fetchone() == (None,):
             return ["all"]
         # The login itself may be allowed nothing. For this transaction: behind a pooler the session is others' too.
-        conn.execute(f"SET LOCAL ROLE {_ROLE}")
+        conn.execute(f"SET LOCAL ROLE {ROLE}")
         return migrate.pending(conn)

@@ -190,6 +190,16 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("post", "/api/v1/webhook-endpoints/{endpoint_id}/secret/regenerate"): Example(
         200, {"an_hour": {"overlap_seconds": 3600}}
     ),
+    ("get", "/api/v1/checkout/origins"): Example(200, None, {"origins": ["https://shop.example"]}),
+    ("put", "/api/v1/checkout/origins"): Example(
+        200,
+        {
+            "one shop": {"origins": ["https://shop.example"]},
+            "shop and test stand": {"origins": ["https://shop.example", "https://test.shop.example:8443"]},
+            "nowhere, as a page of its own only": {"origins": []},
+        },
+        {"origins": ["https://shop.example"]},
+    ),
     ("post", "/api/v1/api-keys"): Example(201, {"key": {"name": "reports", "scopes": ["read"]}}),
 }
 """Method and path -> its example."""

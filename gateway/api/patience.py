@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from kit.db import Database
 
 _RUNS = 5  # of one request at most: a database that comes and goes is not worth more
-_CALLS = "/api/v1/"  # the others tell the truth at once
+CALLS = "/api/v1/"  # the others tell the truth at once
 _READS = {"GET", "HEAD", "OPTIONS"}
 _KEY = b"idempotency-key"
 _UNAVAILABLE = 503
 
 
-def patient(app: ASGIApp, database: Callable[[], Database]) -> ASGIApp:
+def patient(app: ASGIApp, database: Callable[[], Database], *, calls: str = CALLS) -> ASGIApp:
     """ASGI middleware: a request that an outage has cut waits for its end (`Database.outlast`), and is run again.
 
     Reads always; a POST with an Idempotency-Key, since each is done once for a key, whatever became of the first run;
@@ -30,7 +30,7 @@ def patient(app: ASGIApp, database: Callable[[], Database]) -> ASGIApp:
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(_CALLS):
+        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(calls):
             await app(scope, receive, send)
             return
         before, state = dict(scope), scope["state"]

@@ -13,6 +13,7 @@ from gateway.api import (
     events,
     keys,
     orders,
+    origins,
     payments,
     recoveries,
     refund_lists,
@@ -38,5 +39,6 @@ def v1() -> Router:
         endpoints,
         events,
         keys,
+        origins,
     )
     return Router("/api/v1", route_handlers=[handler for module in modules for handler in module.HANDLERS])

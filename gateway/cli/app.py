@@ -23,7 +23,7 @@ app = App(
 
 # The nouns of operators: named here, imported when they are called.
 for _noun, _help in {
-    "merchants": "Merchants: list, show, create.",
+    "merchants": "Merchants: list, show, create, and where the checkout may be framed.",
     "keys": "API keys of merchants: list, create, revoke.",
     "endpoints": "Webhook endpoints: list, show, create, enable, disable, read a secret.",
     "payments": "Payments: list, or show one with all that came of it.",
@@ -52,7 +52,7 @@ def main() -> None:
 
 @app.command
 def up() -> int:
-    """Start everything here: PostgreSQL, API, dispatcher, test merchant; make a first payment; show the logs.
+    """Start everything here: PostgreSQL, API, checkout, dispatcher, test merchant; make a first payment; show the logs.
 
     DATABASE_URL names a database to use instead of one of our own.
     """
@@ -65,6 +65,12 @@ def up() -> int:
 def api() -> None:
     """Run the API alone; it needs DATABASE_URL."""
     _become("gateway")
+
+
+@app.command
+def checkout() -> None:
+    """Run the hosted checkout alone: the page and checkout.js; it needs DATABASE_URL."""
+    _become("gateway.checkout")
 
 
 @app.command

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.first_payment import BODY
-from gateway.demo import KEY_ID, SECRET, WEBHOOK_SECRET
+from gateway.demo import KEY_ID, ORDER_IDS, SECRET, WEBHOOK_SECRET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,7 @@ class Facts:
     """What the screen tells."""
 
     port: int
+    checkout_port: int
     test_merchant_port: int
     database: str
     """A URL to connect to, without a password; or words, when the database is not ours."""
@@ -45,6 +46,8 @@ def show(screen: Screen, facts: Facts) -> None:
     screen.say()
     screen.show(Panel(table, title="Ledgate is running", border_style="green", title_align="left"))
     if facts.test_mode:
+        screen.say("[bold]Pay as a shopper does:[/]")
+        screen.say(Text(_checkout(facts.checkout_port)))
         screen.say("[bold]Make a payment:[/]")
         screen.say(Text(_curl(facts.port)))
     if facts.psql:
@@ -70,6 +73,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("API", f"http://localhost:{facts.port}/api/v1"),
         ("API docs", f"http://localhost:{facts.port}/docs"),
+        ("Checkout", f"http://localhost:{facts.checkout_port}/checkout.js"),
         ("Webhooks received", f"http://localhost:{facts.test_merchant_port}/received"),
     ]
     if facts.test_mode:
@@ -80,6 +84,10 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     if facts.data_dir:
         rows += [("Data", f"{shown(facts.data_dir)} (kept; `make clean-data` removes it)")]
     return rows
+
+
+def _checkout(port: int) -> str:
+    return f"http://localhost:{port}/checkout?order_id={ORDER_IDS[0]}&key={KEY_ID}"
 
 
 def _curl(port: int) -> str:

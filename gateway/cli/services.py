@@ -136,8 +136,9 @@ class Stack:
             last_signal=signal.SIGKILL,
         )
         self.api = Service(screen, "API", "gateway", "cyan", stop_seconds=15)
+        self.checkout = Service(screen, "checkout", "gateway.checkout", "yellow", stop_seconds=15)
         self.test_merchant = Service(screen, "test merchant", "test_merchant", "green", stop_seconds=5)
-        self.services = (self.dispatcher, self.api, self.test_merchant)
+        self.services = (self.dispatcher, self.checkout, self.api, self.test_merchant)
 
     def check(self) -> None:
         """Notice a death.

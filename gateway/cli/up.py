@@ -69,6 +69,13 @@ def _require_ports(config: Config, *, patience: float) -> None:
     require_free(config.host, config.port, purpose="its API", variable="PORT", patience=patience)
     require_free(
         config.host,
+        config.checkout_port,
+        purpose="its checkout",
+        variable="LEDGATE_CHECKOUT_PORT",
+        patience=patience,
+    )
+    require_free(
+        config.host,
         config.test_merchant_port,
         purpose="the test merchant",
         variable="LEDGATE_TEST_MERCHANT_PORT",
@@ -89,6 +96,7 @@ def _bring_up(screen: Screen, stack: Stack, place: Place, environ: dict[str, str
         screen,
         banner.Facts(
             port=config.port,
+            checkout_port=config.checkout_port,
             test_merchant_port=config.test_merchant_port,
             database=database.where(url) if given else url,
             psql=banner.psql_hint(url, stack.server.programs) if stack.server else None,
@@ -130,14 +138,19 @@ def _prepare(screen: Screen, config: Config) -> None:
 
 def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[str, str]) -> None:
     stack.api.start(environ)
+    stack.checkout.start(environ)
     stack.test_merchant.start({**environ, "HOST": config.host})
     stack.dispatcher.start(environ)
     api = base_url(config.host, config.port)
+    checkout = base_url(config.host, config.checkout_port)
     merchant = base_url(config.host, config.test_merchant_port)
     with httpx.Client(timeout=2.0, trust_env=False) as http:
 
         def ready() -> bool:
             return http.get(f"{api}/health/ready").status_code == httpx.codes.OK
+
+        def showing() -> bool:
+            return http.get(f"{checkout}/health/ready").status_code == httpx.codes.OK
 
         def receiving() -> bool:
             return bool(http.get(f"{merchant}/health").json()["status"] == "running")
@@ -148,6 +161,7 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
 
         for name, probe, done in (
             ("the API", ready, f"API answers on port {config.port}"),
+            ("the checkout", showing, f"checkout answers on port {config.checkout_port}"),
             ("the test merchant", receiving, f"test merchant receives on port {config.test_merchant_port}"),
             ("the dispatcher", working, "dispatcher works"),
         ):

@@ -40,6 +40,21 @@ def test_a_merchant_s_first_key_comes_with_its_secret_this_once(ledgate: Ledgate
             assert made["key"]["secret"] not in ledgate(*command, *more).out
 
 
+def test_a_merchant_s_origins_are_replaced_and_what_is_none_is_refused(ledgate: Ledgate) -> None:
+    """Where the checkout may be framed; without an origin the command shows what is there."""
+    assert "None" in ledgate("merchants", "origins", MERCHANT_ID).out
+    said = ledgate("merchants", "origins", MERCHANT_ID, "https://shop.example/", "https://b.example:8443")
+    assert (said.code, said.out) == (0, "https://shop.example\nhttps://b.example:8443\n")
+
+    for wrong in ("shop.example", "https://shop.example/path", "http://shop.example"):
+        refused = ledgate("merchants", "origins", MERCHANT_ID, wrong)
+        assert (refused.code, refused.out) == (1, ""), wrong
+    assert ledgate("merchants", "origins", "mer_none").code == 1
+    shown = ledgate("merchants", "origins", MERCHANT_ID, "--json").json
+    assert shown == {"merchant": MERCHANT_ID, "origins": ["https://shop.example", "https://b.example:8443"]}
+    assert ledgate("merchants", "origins", MERCHANT_ID, "--none", "--json").json["origins"] == []
+
+
 def test_a_key_is_made_with_a_name_and_scopes_and_revoked_once(ledgate: Ledgate, conn: Conn) -> None:
     said = ledgate("keys", "create", MERCHANT_ID, "--name", "till", "--scope", "write", "--scope", "read")
     key = re.search(r"key_\w+", said.out)

@@ -47,7 +47,10 @@ def test_everything_comes_up_in_order(shop: Composed) -> None:
 
     assert found == {
         *((name, "exited", "") for name in ("secrets", "migrate")),
-        *((name, "running", "healthy") for name in ("postgres", "api", "proxy", "dispatcher", "test-merchant")),
+        *(
+            (name, "running", "healthy")
+            for name in ("postgres", "api", "checkout", "proxy", "dispatcher", "test-merchant")
+        ),
     }
     assert [state["Service"] for state in states].count("dispatcher") == 3
     assert [state["Service"] for state in states].count("api") == 2

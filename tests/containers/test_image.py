@@ -51,9 +51,9 @@ def test_every_command_is_there() -> None:
     """On a read-only root file system; those that need a database say so in one line. (tests of compose start them)"""
     listed = run("--help")
 
-    for command in ("api", "dispatcher", "migrate", "test-merchant", "check", "demo", "secrets"):
+    for command in ("api", "checkout", "dispatcher", "migrate", "test-merchant", "check", "demo", "secrets"):
         assert re.search(rf"^\W*{command} ", listed, re.MULTILINE), command
-    for command, code in {"api": 1, "dispatcher": 1, "migrate": 2}.items():
+    for command, code in {"api": 1, "checkout": 1, "dispatcher": 1, "migrate": 2}.items():
         told = docker(*CONFINED, IMAGE, command, code=code).stderr
         assert "DATABASE_URL" in told
         assert len(told.strip().splitlines()) == 1

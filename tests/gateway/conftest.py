@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from gateway import demo
 from gateway.api.app import make_app
@@ -39,13 +40,13 @@ async def api(config: Config, demo_merchant: str) -> AsyncIterator[Api]:
 
 
 @contextlib.asynccontextmanager
-async def side_by_side(config: Config) -> AsyncIterator[Api]:
+async def side_by_side(config: Config, make: Callable[[Config], Litestar] = make_app) -> AsyncIterator[Api]:
     """The application in this loop: requests that a test sends with `gather` race, as they do behind a server.
 
     Litestar's test client hands each request to a loop of its own and blocks until it is answered, so that what is
     sent with `gather` comes one after the other, and races nobody.
     """
-    app = make_app(config)
+    app = make(config)
     ready, over = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:

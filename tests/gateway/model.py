@@ -52,6 +52,7 @@ class Merchant:
         self.payments: dict[str, Payment] = {}
         self.refunds: dict[str, tuple[str, int, str]] = {}
         self.endpoints: set[str] = set()
+        self.origins: list[str] = []
 
 
 async def _make(shop: Stack, database_url: str) -> tuple[str, str, str]:

@@ -167,6 +167,15 @@ class TwoMerchants(RuleBasedStateMachine):
         assert said.status_code == (204 if endpoint_id in me.endpoints else 404)
         me.endpoints.discard(endpoint_id)
 
+    @rule(turn=st.integers(0, 1), shops=st.lists(st.sampled_from("abc"), unique=True))
+    def say_where_the_checkout_is_framed(self, turn: int, shops: list[str]) -> None:
+        me = self.merchants[turn]
+        me.origins = [f"https://{shop}.example" for shop in shops]
+        said = me.http.put("/checkout/origins", json={"origins": me.origins})
+        assert (said.status_code, said.json()) == (200, {"origins": me.origins})
+        for each in self.merchants:
+            assert each.http.get("/checkout/origins").json() == {"origins": each.origins}
+
     @rule(target=keys, turn=st.integers(0, 1))
     def make_a_key(self, turn: int) -> tuple[int, str]:
         made = self.merchants[turn].http.post("/api-keys", json={"scopes": ["read"]})

@@ -26,7 +26,7 @@ SHORT = (
     "tests/gateway/test_list_plans.py",
     "tests/dispatcher/test_delivery.py",
 )
-LONG = ("tests/schema", "tests/outbox", "tests/gateway", "tests/dispatcher")
+LONG = ("tests/schema", "tests/outbox", "tests/gateway", "tests/checkout_page/test_paying.py", "tests/dispatcher")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def who(pids: list[int]) -> str:
 class Run:
     """One `ledgate` command in a process of its own."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int], *args: str, **settings: str) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int, int], *args: str, **settings: str) -> None:
         self.folder = folder
         self.ports = ports
         self.said = ""
@@ -56,6 +56,7 @@ class Run:
                 "LEDGATE_DATA_DIR": str(folder / "data"),
                 "PORT": str(ports[0]),
                 "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
+                "LEDGATE_CHECKOUT_PORT": str(ports[2]),
                 "TEST_PROCESSING_DELAY": "50",
                 "COLUMNS": "80",
                 **settings,
@@ -107,10 +108,13 @@ class Run:
         return found[1]
 
 
-def two_ports() -> tuple[int, int]:
-    """For the API and the test merchant."""
-    first = steady_port()
-    return first, next(iter(steady_port, first))
+def three_ports() -> tuple[int, int, int]:
+    """For the API, the test merchant and the checkout."""
+    found: set[int] = set()
+    while len(found) < 3:
+        found.add(steady_port())
+    api, merchant, checkout = found
+    return api, merchant, checkout
 
 
 def make_folder() -> Path:

@@ -16,7 +16,7 @@ import pytest
 from kit import embedded
 from kit.children import alive
 from tests.support.tools import run_curl
-from tests.up.runs import PATIENCE, UP, Run, make_folder, two_ports, until, who
+from tests.up.runs import PATIENCE, UP, Run, make_folder, three_ports, until, who
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def ports() -> tuple[int, int]:
-    return two_ports()
+def ports() -> tuple[int, int, int]:
+    return three_ports()
 
 
 @pytest.fixture
-def run(folder: Path, ports: tuple[int, int]) -> Iterator[Callable[..., Run]]:
+def run(folder: Path, ports: tuple[int, int, int]) -> Iterator[Callable[..., Run]]:
     """Run commands that are gone after the test, with all that they started."""
     runs: list[Run] = []
 
@@ -52,7 +52,7 @@ def run(folder: Path, ports: tuple[int, int]) -> Iterator[Callable[..., Run]]:
 def stack() -> Iterator[Run]:
     """One Ledgate that runs while several tests look at it."""
     path = make_folder()
-    one = Run(path, two_ports(), "up")
+    one = Run(path, three_ports(), "up")
     try:
         one.until_said(UP)
         yield one
@@ -84,6 +84,7 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
         f"http://localhost:{stack.ports[0]}/api/v1",
         f"http://localhost:{stack.ports[0]}/docs",
         f"http://localhost:{stack.ports[1]}/received",
+        f"http://localhost:{stack.ports[2]}/checkout.js",
         "key_test_abc123",
         "secret_test_xyz789",
         "whsec_test_abc123",
@@ -103,6 +104,15 @@ def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):
     assert first[0] == 201
     assert '"status":"pending"' in first[1]
     assert second == first
+
+
+def test_the_checkout_on_the_screen_opens(stack):
+    address = re.search(r"http://localhost:\d+/checkout\?\S+", stack.said)[0]
+
+    said = httpx.get(address.replace("localhost", "127.0.0.1"), trust_env=False)
+
+    assert said.status_code == 200
+    assert "₹500.00" in said.text
 
 
 def test_demo_makes_a_payment_against_what_runs(stack):
@@ -126,7 +136,7 @@ def test_operators_find_the_database_of_what_runs_here(stack):
 
 
 def test_a_second_start_is_refused_and_says_where_the_first_one_is(stack):
-    second = Run(stack.folder, two_ports(), "up")
+    second = Run(stack.folder, three_ports(), "up")
 
     assert second.ended() == 1
     assert f"already running, as process {stack.process.pid}" in second.said
@@ -229,7 +239,9 @@ def test_a_process_that_dies_takes_everything_down_and_is_named(run):
     assert not any(map(alive, everybody))
 
 
-@pytest.mark.parametrize(("index", "variable"), [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT")])
+@pytest.mark.parametrize(
+    ("index", "variable"), [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT"), (2, "LEDGATE_CHECKOUT_PORT")]
+)
 def test_a_taken_port_is_refused_before_anything_is_started(run, folder, ports, index, variable):
     with socket.create_server(("127.0.0.1", ports[index])):
         up = run("up")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from rich.text import Text
 
-from gateway import merchants
+from gateway import merchants, origins
 from gateway.cli.errors import CliError
 from gateway.cli.operators import asked
 from gateway.cli.operators.asked import Limit
 from gateway.cli.operators.output import Column, Json, brief, facts, full, heading, show_json, show_list, table
 from gateway.cli.operators.session import EPILOGUE, read, rows, write
 from gateway.cli.screen import Screen
+from gateway.origins import Origins
 
 if TYPE_CHECKING:
     from gateway.cli.operators.output import Row
@@ -118,6 +119,38 @@ def create(
     return 0
 
 
+@app.command(name="origins")
+def origins_(
+    merchant: str,
+    origin: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    /,
+    *,
+    none: Annotated[bool, Parameter(negative=(), help="Nowhere: the checkout is a page of its own only.")] = False,
+    json: Json = False,
+) -> int:
+    """Show where a merchant's pages may show the checkout in a frame; with origins, replace them all.
+
+    Args:
+        merchant: mer_…
+        origin: Such as https://shop.example, 20 at most.
+    """
+    if none and origin:
+        raise CliError("Origins, or --none: one of them.", code=2)
+    if none or origin:
+        found = write(lambda conn, config: _save_origins(conn, merchant, list(origin), test_mode=config.test_mode))
+    else:
+        found = read(lambda conn: _read_origins(conn, merchant))
+    if json:
+        show_json({"merchant": merchant, "origins": found})
+        return 0
+    screen = Screen()
+    for one in found:
+        screen.line(one)
+    if not found:
+        screen.say("None: in test mode the checkout may be framed on loopback, otherwise nowhere.")
+    return 0
+
+
 def show_new_key(screen: Screen, made: Row) -> None:
     """Print a new API key, with its secret, for the only time."""
     facts(screen, (("key", made["id"]), ("scopes", ",".join(made["scopes"])), ("secret", made["secret"])))
@@ -132,6 +165,16 @@ async def _create(conn: Connection, name: str, *, with_key: bool) -> Row:
         key_id, secret = await merchants.add_key(conn, merchant_id, scopes=scopes)
         made["key"] = {"id": key_id, "scopes": scopes, "secret": secret}
     return made
+
+
+async def _read_origins(conn: Connection, merchant_id: str) -> list[str]:
+    found = await asked.merchant(conn, merchant_id)
+    return (await origins.get(conn, found["id"])).origins
+
+
+async def _save_origins(conn: Connection, merchant_id: str, wanted: list[str], *, test_mode: bool) -> list[str]:
+    found = await asked.merchant(conn, merchant_id)
+    return (await origins.put(conn, found["id"], Origins(wanted), test_mode=test_mode)).origins
 
 
 async def _read(conn: Connection, merchant_id: str) -> tuple[Row, list[Row], list[Row], Row]:

@@ -1,0 +1,3 @@
+DROP FUNCTION payment_statuses(json);
+REVOKE UPDATE (checkout_origins) ON merchants FROM ledgate_api;
+ALTER TABLE merchants DROP COLUMN checkout_origins;
