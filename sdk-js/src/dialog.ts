@@ -67,7 +67,7 @@ export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): D
   nest(busy, loading);
   shadow.appendChild(dialog);
 
-  const { sheet } = addSheet(shadow, `${css}.panel{--accent:${accent || "#2f6fed"}}`, nonce);
+  const added = addSheet(shadow, `${css}.panel{--accent:${accent || "#2f6fed"}}`, nonce);
   const unlock = lockScroll(nonce);
   // Beside the body: it may not exist yet, be hidden or transformed, or be made inert by another dialog of the page.
   document.documentElement.appendChild(host);
@@ -143,7 +143,7 @@ export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): D
       apology.textContent = say.silent;
     },
     fit(height) {
-      const rule = sheet?.cssRules[0] as CSSStyleRule | undefined;
+      const rule = added.sheet()?.cssRules[0] as CSSStyleRule | undefined;
       rule?.style.setProperty("height", `${Math.min(Math.ceil(height), TALLEST) + BAR}px`);
     },
     focus,

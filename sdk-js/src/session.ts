@@ -76,16 +76,16 @@ export function begin(settings: Settings, over: () => void): Session {
     deaf();
     dialog.remove();
     over();
-    tell(settings.onClose);
+    tell(settings.onClose, undefined);
   }
 
   return { focus: dialog.focus, close };
 }
 
 /** A merchant's callback that throws is reported as an uncaught error, and hurts nobody but itself. */
-function tell<A extends unknown[]>(callback: ((...told: A) => void) | undefined, ...told: A): void {
+function tell<T>(callback: ((told: T) => void) | undefined, told: T): void {
   try {
-    callback?.(...told);
+    callback?.(told);
   } catch (error) {
     later(() => {
       throw error;

@@ -2,19 +2,25 @@
 
 type Styled = Document | ShadowRoot;
 
+interface Added {
+  /** The sheet; null for a style element that is in no page yet. */
+  readonly sheet: () => CSSStyleSheet | null;
+  readonly remove: () => void;
+}
+
 /** Add rules to a document or shadow root; the sheet, and how to take it away without touching the page's own. */
-export function addSheet(to: Styled, css: string, nonce: string | undefined): { sheet?: CSSStyleSheet; remove: () => void } {
+export function addSheet(to: Styled, css: string, nonce: string | undefined): Added {
   try {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
     setSheets(to, sheet, true);
-    return { sheet, remove: () => setSheets(to, sheet, false) };
+    return { sheet: () => sheet, remove: () => setSheets(to, sheet, false) };
   } catch {
     const style = document.createElement("style");
     if (nonce) style.nonce = nonce;
     style.textContent = css;
     ("head" in to ? to.documentElement : to).appendChild(style);
-    return { ...(style.sheet && { sheet: style.sheet }), remove: () => style.remove() };
+    return { sheet: () => style.sheet, remove: () => style.remove() };
   }
 }
 
