@@ -59,10 +59,10 @@ const types = mkdtempSync(join(tmpdir(), "types-"));
 const tsc = join(here, "node_modules/typescript/bin/tsc");
 execFileSync(
   process.execPath,
-  [tsc, "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", types],
+  [tsc, "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--rootDir", ".", "--outDir", types],
   { cwd: here, stdio: "inherit" },
 );
-for (const name of ["checkout.d.ts", "checkout.d.mts"]) copyFileSync(join(types, "api.d.ts"), join(dist, name));
+for (const name of ["checkout.d.ts", "checkout.d.mts"]) copyFileSync(join(types, "src/api.d.ts"), join(dist, name));
 rmSync(types, { recursive: true });
 
 const script = readFileSync(join(dist, "checkout.js"));

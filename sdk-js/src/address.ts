@@ -25,7 +25,7 @@ export function scriptOf(page: Document): HTMLScriptElement | undefined {
     const beside = pageBeside(one.src);
     if (!beside) continue;
     if (found && pageBeside(found.src) !== beside) return undefined;
-    found = one;
+    found ??= one;
   }
   return found;
 }

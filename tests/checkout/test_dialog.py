@@ -77,11 +77,15 @@ STATE = """({
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_every_way_to_close_leaves_the_page_as_it_was(page: Page, shop: Shop, checkout: Checkout, way: str) -> None:
+async def test_every_way_to_close_leaves_the_page_as_it_was(
+    page: Page, shop: Shop, checkout: Checkout, way: str
+) -> None:
     """No listener, timer, node, rule or history entry is left; scroll position and focus are back; onClose is told once."""
     await page.add_init_script(COUNTING)
     await visit(page, shop, checkout, body=LONG)
-    await page.evaluate("document.adoptedStyleSheets = [new CSSStyleSheet()]; scrollTo(0, 700); buy.focus({ preventScroll: true })")
+    await page.evaluate(
+        "document.adoptedStyleSheets = [new CSSStyleSheet()]; scrollTo(0, 700); buy.focus({ preventScroll: true })"
+    )
     await page.wait_for_function("true")  # Playwright hangs listeners of its own on the page, once
     before = await page.evaluate(STATE)
     await opened(page)
@@ -234,7 +238,9 @@ async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, c
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 640), (320, 480), (640, 360)])
-async def test_on_a_phone_it_is_the_whole_screen(page: Page, shop: Shop, checkout: Checkout, width: int, height: int) -> None:
+async def test_on_a_phone_it_is_the_whole_screen(
+    page: Page, shop: Shop, checkout: Checkout, width: int, height: int
+) -> None:
     await page.set_viewport_size({"width": width, "height": height})
     await visit(page, shop, checkout, head="<meta name=viewport content='width=device-width'>")
     frame = await opened(page)
@@ -263,7 +269,9 @@ async def test_it_is_as_high_as_the_frame_asks_but_never_higher_than_the_window(
 
 
 @pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
-async def test_motion_is_for_those_who_like_it(page: Page, shop: Shop, checkout: Checkout, wish: str, moves: bool) -> None:  # noqa: FBT001 - a parameter of the test
+async def test_motion_is_for_those_who_like_it(
+    page: Page, shop: Shop, checkout: Checkout, wish: str, moves: bool
+) -> None:
     await page.emulate_media(reduced_motion=wish)  # type: ignore[arg-type]
     await visit(page, shop, checkout)
     await page.evaluate("pay({ orderId: 'silent' })")
@@ -273,7 +281,7 @@ async def test_motion_is_for_those_who_like_it(page: Page, shop: Shop, checkout:
     assert (running > 0) == moves
 
 
-async def test_it_speaks_hindi_to_those_who_do(browser, shop: Shop, checkout: Checkout) -> None:  # noqa: ANN001 - the fixture
+async def test_it_speaks_hindi_to_those_who_do(browser, shop: Shop, checkout: Checkout) -> None:
     context = await browser.new_context(locale="hi-IN")
     page = await context.new_page()
     await visit(page, shop, checkout)

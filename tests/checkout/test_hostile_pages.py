@@ -64,7 +64,9 @@ async def test_styles_of_the_page_change_nothing(
     for style in ("", STYLES[name]):
         if not style and "looks" in clean:
             continue
-        await visit(page, shop, checkout, head=f"<style>{style}</style>", body="<main><p>Shop</p></main><div>Goods</div>")
+        await visit(
+            page, shop, checkout, head=f"<style>{style}</style>", body="<main><p>Shop</p></main><div>Goods</div>"
+        )
         await opened(page)
         looks = await page.evaluate(LOOKS)
         if not style:
@@ -103,7 +105,11 @@ LATER = """
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(POLLUTED, ""), (OVERRIDDEN, LATER), ("Array.prototype[Symbol.iterator] = () => { throw Error('overridden') };", "")],
+    [
+        (POLLUTED, ""),
+        (OVERRIDDEN, LATER),
+        ("Array.prototype[Symbol.iterator] = () => { throw Error('overridden') };", ""),
+    ],
     ids=["polluted prototypes", "overridden functions", "broken iterators"],
 )
 async def test_scripts_of_the_page_change_nothing(
@@ -139,7 +145,8 @@ POLICY = "default-src 'self'; script-src 'self' 'nonce-n' {0}; frame-src {0}; ba
 async def test_a_strict_policy_refuses_nothing_of_ours(page: Page, shop: Shop, checkout: Checkout, policy: str) -> None:
     """It looks as it does without a policy, and the browser reports nothing."""
     script = shop.put(
-        "const violated = []; document.addEventListener('securitypolicyviolation', (e) => violated.push(e.violatedDirective));" + PAY,
+        "const violated = []; document.addEventListener('securitypolicyviolation', (e) => violated.push(e.violatedDirective));"
+        + PAY,
         kind="text/javascript",
     )
     html = f"<!doctype html><title>Shop</title>{checkout.script}<script src='{script}'></script><body>Goods"
@@ -158,7 +165,9 @@ async def test_a_strict_policy_refuses_nothing_of_ours(page: Page, shop: Shop, c
 
 
 @pytest.mark.parametrize("given", ["option", "script"])
-async def test_a_browser_of_the_past_gets_by_with_a_nonce(page: Page, shop: Shop, checkout: Checkout, given: str) -> None:
+async def test_a_browser_of_the_past_gets_by_with_a_nonce(
+    page: Page, shop: Shop, checkout: Checkout, given: str
+) -> None:
     """Without constructed sheets and modal dialogs: style elements with the page's nonce, and a layer above all others."""
     policy = f"default-src 'none'; script-src 'nonce-n'; style-src 'nonce-n'; frame-src {checkout.url}"
     old = "delete window.CSSStyleSheet.prototype.replaceSync; delete HTMLDialogElement.prototype.showModal;"
@@ -173,7 +182,9 @@ async def test_a_browser_of_the_past_gets_by_with_a_nonce(page: Page, shop: Shop
     await page.focus("#buy")
     await page.evaluate(f"pay(Object.assign({{}}{option}))")
     frame = await shown(page)
-    assert await page.evaluate("[...document.querySelectorAll('iframe, #payment-gateway-modal')].map(one => getComputedStyle(one).display)") == [
+    assert await page.evaluate(
+        "[...document.querySelectorAll('iframe, #payment-gateway-modal')].map(one => getComputedStyle(one).display)"
+    ) == [
         "block",
         "block",
     ]
@@ -191,7 +202,9 @@ async def test_a_browser_of_the_past_gets_by_with_a_nonce(page: Page, shop: Shop
     assert await told(page) == [["close"]]
 
 
-async def test_elements_that_shadow_names_of_the_document_lead_nobody_astray(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_elements_that_shadow_names_of_the_document_lead_nobody_astray(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     """DOM clobbering: user content with ids and names that scripts ask the document for."""
     clobbered = "<img name=currentScript src='https://evil.example/checkout.js'><form id=module></form><a id=PaymentGateway></a>"
     await page.goto(shop.put(f"<!doctype html>{clobbered}{checkout.script}<script>{PAY}</script>"))
@@ -199,7 +212,9 @@ async def test_elements_that_shadow_names_of_the_document_lead_nobody_astray(pag
     assert frame.url.startswith(checkout.url)
 
 
-async def test_a_page_isolated_from_other_origins_needs_nothing_of_the_sdk(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_a_page_isolated_from_other_origins_needs_nothing_of_the_sdk(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     """The script itself loads under COEP; the frame must then say the same of itself, which is the hosted page's part."""
     headers = {"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin"}
     await page.goto(shop.put(shop_page(checkout), headers))

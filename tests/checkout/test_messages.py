@@ -30,7 +30,9 @@ async def test_a_success_is_told_once_and_nothing_after_it(page: Page, shop: Sho
     assert await told(page) == [["success", PAID], ["close"]]
 
 
-async def test_each_failed_payment_is_told_once_and_may_be_tried_again(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_each_failed_payment_is_told_once_and_may_be_tried_again(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     await visit(page, shop, checkout)
     frame = await opened(page)
     await said(frame, "payment_failed", DECLINED)
@@ -69,7 +71,9 @@ async def test_a_merchant_may_close_in_a_callback(page: Page, shop: Shop, checko
     assert await told(page) == ["success", ["close"]]
 
 
-async def test_a_callback_that_throws_is_reported_and_hurts_only_itself(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_a_callback_that_throws_is_reported_and_hurts_only_itself(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     await visit(page, shop, checkout)
     await page.evaluate(
         "window.open1 = pay({ onSuccess() { throw Error('in onSuccess') }, onClose() { throw Error('in onClose') } })"
@@ -131,12 +135,18 @@ async def test_forged_messages_do_nothing(page: Page, shop: Shop, checkout: Chec
     """Right in every word, and from the wrong window or origin."""
     await visit(page, shop, checkout)
     frame = await opened(page)
-    for forged in ({"type": "payment_success", "data": PAID}, {"type": "payment_failed", "data": DECLINED}, {"type": "close_modal"}):
+    for forged in (
+        {"type": "payment_success", "data": PAID},
+        {"type": "payment_failed", "data": DECLINED},
+        {"type": "close_modal"},
+    ):
         await page.evaluate(f"async ([forged, checkout]) => {{ {FORGED[how]} }}", [forged, checkout.url])
         for other in page.frames[2:]:
             await other.evaluate("async (forged) => parent.postMessage(forged, '*')", forged)
             await other.evaluate("new Promise(done => setTimeout(done))")
-    await page.evaluate("new Promise(done => { addEventListener('message', done, { once: true }); postMessage('last', '*') })")
+    await page.evaluate(
+        "new Promise(done => { addEventListener('message', done, { once: true }); postMessage('last', '*') })"
+    )
     await heard(frame)
     assert await told(page) == []
     await expect(page.locator(MODAL)).to_be_visible()
@@ -156,7 +166,9 @@ async def test_a_frame_that_was_led_elsewhere_is_not_believed_and_told_nothing(
     frame = await _led(page, frame, stranger)
     for forged in ({"type": "payment_success", "data": PAID}, {"type": "close_modal"}):
         await frame.evaluate("(forged) => parent.postMessage(forged, '*')", forged)
-    await page.evaluate("new Promise(done => { addEventListener('message', done, { once: true }); postMessage('last', '*') })")
+    await page.evaluate(
+        "new Promise(done => { addEventListener('message', done, { once: true }); postMessage('last', '*') })"
+    )
     assert await frame.evaluate("heard") == []
     assert await told(page) == []
     frame = await _led(page, frame, home)
@@ -172,7 +184,9 @@ async def _led(page: Page, frame: Frame, url: str) -> Frame:
     return frame
 
 
-async def test_what_is_personal_travels_in_a_message_to_the_checkout_alone(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_what_is_personal_travels_in_a_message_to_the_checkout_alone(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     """Not in an address, which servers log and browsers remember; with everything the page wants to be shown."""
     await visit(page, shop, checkout, head="<base href='/shop/'>")
     prefill = {"name": "Asha Rao", "email": "asha@example.com", "contact": "+919000000000", "vpa": "asha@upi"}

@@ -12,7 +12,10 @@ from tests.checkout.origins import Checkout, Shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SORRY = "The payment form did not load. Check your connection, then try again."
-UNAVAILABLE = ["failure", {"code": "CHECKOUT_UNAVAILABLE", "description": "The payment form did not load within 15 seconds."}]
+UNAVAILABLE = [
+    "failure",
+    {"code": "CHECKOUT_UNAVAILABLE", "description": "The payment form did not load within 15 seconds."},
+]
 
 
 async def _open(page: Page, shop: Shop, checkout: Checkout, more: dict[str, str]) -> None:
@@ -39,7 +42,9 @@ async def test_after_15_seconds_the_shopper_is_told(page: Page, shop: Shop, chec
     assert await told(page) == [UNAVAILABLE, ["close"]]
 
 
-async def test_trying_again_loads_a_new_frame_and_the_old_one_is_not_heard(page: Page, shop: Shop, checkout: Checkout) -> None:
+async def test_trying_again_loads_a_new_frame_and_the_old_one_is_not_heard(
+    page: Page, shop: Shop, checkout: Checkout
+) -> None:
     """Without an entry in the history: Back would only bring back the frame that failed."""
     await _open(page, shop, checkout, {"orderId": "silent"})
     was = await page.evaluate("history.length")
@@ -84,7 +89,9 @@ async def test_a_frame_that_answered_may_take_its_time(page: Page, shop: Shop, c
 
 
 @pytest.mark.parametrize("what", ["an error page", "nobody listens", "led to another origin"])
-async def test_whatever_kept_the_form_away_can_be_tried_again(page: Page, shop: Shop, checkout: Checkout, what: str) -> None:
+async def test_whatever_kept_the_form_away_can_be_tried_again(
+    page: Page, shop: Shop, checkout: Checkout, what: str
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/checkout"
