@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.async_api import Frame, Page
 
-from tests.checkout.origins import Checkout, Shop
+from tests.checkout.origins import PAGES, Checkout, Shop
 
 MODAL = "#payment-gateway-modal"
 IFRAME = '[data-test-id="payment-iframe"]'
 CLOSE = '[data-test-id="close-modal-button"]'
-# What the callbacks were told, in order; `pay(more)` opens a checkout of order_1.
-PAY = """
-  const told = [];
-  const options = (more) => ({
-    key: "key_test_abc123", orderId: "order_1",
-    onSuccess: (payment) => told.push(["success", payment]),
-    onFailure: (failure) => told.push(["failure", failure]),
-    onClose: () => told.push(["close"]),
-    ...more,
-  });
-  const pay = (more) => { const made = new PaymentGateway(options(more)); made.open(); return made; };
-"""
+
+
+def parts(name: str) -> dict[str, str]:
+    """A file of `pages/` in its parts, each under a comment `== its name`; or the whole, under ""."""
+    whole = (PAGES / name).read_text()
+    found = re.split(r"^(?:/\*|<!--) == (.+?) (?:\*/|-->)$", whole, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2], strict=True)) or {"": whole}
+
+
+PAY = parts("pay.js")[""]
 
 
 def shop_page(checkout: Checkout, *, head: str = "", body: str = "<button id=buy onclick='pay()'>Buy</button>") -> str:
     """HTML of a merchant that loads the SDK by a script tag."""
-    return f"<!doctype html><html lang=en><head><title>Shop</title>{head}{checkout.script}<script>{PAY}</script></head><body>{body}</body></html>"
+    scripts = f"{checkout.script}<script>{PAY}</script>"
+    return f"<!doctype html><html lang=en><head><title>Shop</title>{head}{scripts}</head><body>{body}</body></html>"
 
 
 async def visit(page: Page, shop: Shop, checkout: Checkout, **parts: str) -> None:

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-FRAME = (Path(__file__).parent / "frame.html").read_bytes()
+PAGES = Path(__file__).parent / "pages"
+FRAME = (PAGES / "frame.html").read_bytes()
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".map": "application/json", ".json": "application/json"}
 
 

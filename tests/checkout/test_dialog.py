@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.checkout.driving import CLOSE, IFRAME, MODAL, opened, said, shown, told, visit
+from tests.checkout.driving import CLOSE, IFRAME, MODAL, opened, parts, said, shown, told, visit
 from tests.checkout.origins import Checkout, Shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -61,26 +62,14 @@ WAYS = {
         "document.getElementById('payment-gateway-modal').shadowRoot.firstChild.close()"
     ),
 }
-COUNTING = """
-  window.kept = { listeners: 0, timers: 0 };
-  const timers = new Set(), { addEventListener, removeEventListener } = EventTarget.prototype, { setTimeout, clearTimeout } = window;
-  EventTarget.prototype.addEventListener = function (...given) { kept.listeners++; return addEventListener.apply(this, given) };
-  EventTarget.prototype.removeEventListener = function (...given) { kept.listeners--; return removeEventListener.apply(this, given) };
-  window.setTimeout = (does, ...more) => { const id = setTimeout(() => { timers.delete(id); kept.timers = timers.size; does() }, ...more); kept.timers = timers.add(id).size; return id };
-  window.clearTimeout = (id) => { timers.delete(id); kept.timers = timers.size; clearTimeout(id) };
-"""
-STATE = """({
-  html: document.documentElement.outerHTML, sheets: document.adoptedStyleSheets.length, at: [scrollX, scrollY],
-  focus: document.activeElement.id, history: history.length, frames: frames.length, kept: { ...kept },
-  overflow: [document.documentElement, document.body].map(one => getComputedStyle(one).overflow),
-})"""
+COUNTING, STATE = (parts(name)[""] for name in ("counting.js", "state.js"))
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_way_to_close_leaves_the_page_as_it_was(
     page: Page, shop: Shop, checkout: Checkout, way: str
 ) -> None:
-    """No listener, timer, node, rule or history entry is left; scroll position and focus are back; onClose is told once."""
+    """No listener, timer, node, rule or history entry is left; scrolling and focus are back; onClose is told once."""
     await page.add_init_script(COUNTING)
     await visit(page, shop, checkout, body=LONG)
     await page.evaluate(
@@ -133,8 +122,8 @@ async def test_another_checkout_closes_the_one_that_is_open(page: Page, shop: Sh
     assert "order_2" in (await shown(page)).url
     assert await told(page) == [["close"]]
     await page.evaluate(
-        "async (url) => { const { PaymentGateway: Other } = await import(url); window.differ = Other !== PaymentGateway;"
-        " new Other(options({ orderId: 'order_3' })).open() }",
+        "async (url) => { const { PaymentGateway: Other } = await import(url);"
+        " window.differ = Other !== PaymentGateway; new Other(options({ orderId: 'order_3' })).open() }",
         checkout.url + "/checkout.mjs",
     )
     assert await page.evaluate("differ")
@@ -185,8 +174,8 @@ async def test_a_page_that_holds_the_focus_does_not_get_it(page: Page, shop: Sho
         page,
         shop,
         checkout,
-        body="<div inert><input></div><dialog id=theirs><input id=field><button id=buy onclick='pay()'>Buy</button></dialog>"
-        "<script>theirs.showModal(); document.addEventListener('focusin', e => theirs.contains(e.target) || field.focus());"
+        body="<dialog id=theirs><input id=field><button id=buy onclick='pay()'>Buy</button></dialog><script>"
+        "theirs.showModal(); document.addEventListener('focusin', e => theirs.contains(e.target) || field.focus());"
         "document.addEventListener('keydown', e => e.key == 'Escape' && theirs.close())</script>",
     )
     await page.click("#buy")
@@ -219,7 +208,8 @@ async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, c
         shop,
         checkout,
         head=f"<style>{style}</style>",
-        body="<script>document.documentElement.className = 'js'</script><div id=goods style='height:3000px'>Goods</div>",
+        body="<script>document.documentElement.className = 'js'</script>"
+        "<div id=goods style='height:3000px'>Goods</div>",
     )
     await page.evaluate("scrollTo({ top: 700, behavior: 'instant' }); document.body.scrollTop ||= 700")
     before = await page.evaluate(look)
@@ -268,17 +258,17 @@ async def test_it_is_as_high_as_the_frame_asks_but_never_higher_than_the_window(
     assert await frame.evaluate("innerHeight") == 10
 
 
-@pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
+@pytest.mark.parametrize("wish", ["reduce", "no-preference"])
 async def test_motion_is_for_those_who_like_it(
-    page: Page, shop: Shop, checkout: Checkout, wish: str, moves: bool
+    page: Page, shop: Shop, checkout: Checkout, wish: Literal["reduce", "no-preference"]
 ) -> None:
-    await page.emulate_media(reduced_motion=wish)  # type: ignore[arg-type]
+    await page.emulate_media(reduced_motion=wish)
     await visit(page, shop, checkout)
     await page.evaluate("pay({ orderId: 'silent' })")
     running = await page.evaluate(
         "document.getElementById('payment-gateway-modal').shadowRoot.firstChild.getAnimations({ subtree: true }).length"
     )
-    assert (running > 0) == moves
+    assert (running > 0) == (wish == "no-preference")
 
 
 async def test_it_speaks_hindi_to_those_who_do(browser, shop: Shop, checkout: Checkout) -> None:

@@ -62,8 +62,7 @@ async def test_opened_anew_it_may_be_told_anew(page: Page, shop: Shop, checkout:
 async def test_a_merchant_may_close_in_a_callback(page: Page, shop: Shop, checkout: Checkout) -> None:
     await visit(page, shop, checkout)
     await page.evaluate(
-        "const made = new PaymentGateway(options({ onSuccess: () => { told.push('success'); made.close(); made.close() } }));"
-        " made.open()"
+        "const onSuccess = () => { told.push('success'); made.close(); made.close() };const made = pay({ onSuccess })"
     )
     frame = await shown(page)
     await frame.evaluate("(paid) => say('payment_success', paid)", PAID)
@@ -113,20 +112,18 @@ async def test_words_of_a_wrong_shape_are_no_words(
     assert await told(page) == []
 
 
+_OTHER = (
+    "const other = Object.assign(document.createElement('iframe'), { src });"
+    "const there = new Promise(done => (other.onload = done)); document.body.append(other); return there"
+)
 FORGED = {
     "by the page itself": "window.postMessage(forged, '*')",
     "by an event that a script made up": (
         "const { contentWindow: source } = document.querySelector('[data-test-id=payment-iframe]');"
         "window.dispatchEvent(new MessageEvent('message', { data: forged, origin: checkout, source }))"
     ),
-    "by a frame of the checkout's origin that is not ours": (
-        "const other = document.createElement('iframe'); other.src = checkout + '/checkout?order_id=silent'; other.id = 'other';"
-        "const there = new Promise(done => (other.onload = done)); document.body.append(other); return there"
-    ),
-    "by a frame of another origin": (
-        "const other = document.createElement('iframe'); other.id = 'other';"
-        "other.src = location.origin + '/'; const there = new Promise(done => (other.onload = done)); document.body.append(other); return there"
-    ),
+    "by another frame of the checkout's origin": f"const src = checkout + '/checkout?order_id=silent'; {_OTHER}",
+    "by a frame of another origin": f"const src = '/'; {_OTHER}",
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout.origins import PAGES
 from tests.support.npm import WHEEL
 from tests.support.tools import node_program
 
@@ -96,33 +97,9 @@ def test_it_is_imported_and_required_where_no_browser_is(fresh: Path) -> None:
 )
 def test_its_types_hold(sdk: Path, fresh: Path, resolution: str, module: str) -> None:
     """What is right compiles, by import and by require; what is wrong does not."""
-    (fresh / "right.ts").write_text(
-        """
-        import Default, { PaymentGateway, type PaymentFailure, type PaymentGatewayOptions, type PaymentSuccess } from "@ledgate/checkout";
-        const options: PaymentGatewayOptions = {
-          key: "k", orderId: "o", amount: 1, name: "n", description: "d", image: "i", theme: { color: "#0a7" },
-          prefill: { name: "n", email: "e", contact: "c", vpa: "v" }, checkoutUrl: "https://pay.example/checkout", nonce: "n",
-          onSuccess: ({ paymentId, orderId, status }: PaymentSuccess) => void [paymentId, orderId, status].join(),
-          onFailure: ({ code, description, paymentId }: PaymentFailure) => void (paymentId?.length ?? code + description),
-          onClose: () => {},
-        };
-        const made: PaymentGateway = new Default(options);
-        made.open(); made.close(); PaymentGateway.version.length;
-        // @ts-expect-error the order is required
-        new PaymentGateway({ key: "k" });
-        // @ts-expect-error minor units are a number
-        new PaymentGateway({ key: "k", orderId: "o", amount: "500.00" });
-        // @ts-expect-error no such option
-        new PaymentGateway({ key: "k", orderId: "o", onSucess() {} });
-        """
-    )
-    if module != "CommonJS":
-        (fresh / "required.cts").write_text(
-            'import required = require("@ledgate/checkout"); new required.PaymentGateway({ key: "k", orderId: "o" }).open();'
-        )
-    files = ["right.ts"] if module == "CommonJS" else ["right.ts", "required.cts"]
-    if module == "ESNext":
-        files.remove("required.cts")
+    files = ["right.ts", "required.cts"] if module == "NodeNext" else ["right.ts"]
+    for name in files:
+        (fresh / name).write_text((PAGES / name).read_text())
     tsc = sdk / "node_modules/typescript/bin/tsc"
     strict = ["--strict", "--noEmit", "--exactOptionalPropertyTypes", "--target", "ES2022"]
     _run(node_program(), tsc, *strict, "--moduleResolution", resolution, "--module", module, *files, cwd=fresh)
