@@ -1,6 +1,6 @@
 /** The dialog around the frame: above everything, out of reach of the page's styles, gone without a trace. */
 import css from "./dialog.css";
-import { listen, own } from "./natives.js";
+import { listen } from "./natives.js";
 import { addSheet, lockScroll } from "./sheets.js";
 import { strings } from "./strings.js";
 
@@ -10,6 +10,7 @@ export const YIELD = "payment-gateway-yield";
 
 const BAR = 48;
 const TALLEST = 4000;
+const GUARD = { class: "guard", tabindex: "0" };
 
 export interface Dialog {
   /** The window of the frame that stands now; what an earlier one says no longer counts. */
@@ -36,43 +37,15 @@ interface Wishes {
 export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): Dialog {
   const say = strings(navigator.language);
   const before = deepFocus();
-
-  // The frame and the button are children in the page's own tree, where anyone finds them, shown through slots of a
-  // shadow tree, whose important rules are the last word on how they look.
-  const host = make("div", { id: ID, "data-test-id": "payment-modal" });
-  const button = make("button", { type: "button", slot: "close", "data-test-id": "close-modal-button", "aria-label": say.close });
-  button.textContent = "\xd7";
-  host.appendChild(button);
+  const { host, shadow, button, dialog, first, last, panel, apology, retry } = draw(say, name);
   let frame: HTMLIFrameElement | undefined;
 
-  const shadow = host.attachShadow({ __proto__: null, mode: "open" } as ShadowRootInit);
-  const label = name ? `${say.title}: ${name}` : say.title;
-  const dialog = make("dialog", { role: "dialog", "aria-modal": "true", "aria-label": label, lang: say.lang, tabindex: "-1" });
-  const first = make("span", { class: "guard", tabindex: "0" });
-  const last = make("span", { class: "guard", tabindex: "0" });
-  const panel = make("div", { class: "panel" });
-  const bar = make("header");
-  const title = make("div", { class: "title" });
-  title.textContent = name || say.title;
-  const main = make("main", { role: "none" });
-  const busy = make("div", { class: "busy-state", role: "status" });
-  const silent = make("div", { class: "silent-state" });
-  const apology = make("div", { role: "alert" });
-  const retry = make("button", { type: "button", class: "retry", "data-test-id": "reload-frame-button" });
-  retry.textContent = say.retry;
-  nest(dialog, first, nest(panel, nest(bar, title, make("slot", { name: "close" })), main), last);
-  nest(main, make("slot", { name: "frame" }), nest(busy, make("div", { class: "spinner" })), nest(silent, apology, retry));
-  const loading = make("div");
-  loading.textContent = say.loading;
-  nest(busy, loading);
-  shadow.appendChild(dialog);
-
-  const added = addSheet(shadow, `${css}.panel{--accent:${accent || "#2f6fed"}}`, nonce);
+  const sheet = addSheet(shadow, `${css}.panel{--accent:${accent || "#2f6fed"}}`, nonce).sheet;
   const unlock = lockScroll(nonce);
   // Beside the body: it may not exist yet, be hidden or transformed, or be made inert by another dialog of the page.
   document.documentElement.appendChild(host);
   try {
-    (dialog as HTMLDialogElement).showModal();
+    dialog.showModal();
   } catch {
     dialog.setAttribute("open", ""); // a browser without modal dialogs: our layer is the highest, the guards keep Tab
   }
@@ -81,7 +54,7 @@ export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): D
   let pressed = false;
   const undo = [
     unlock,
-    listen(first, "focus", () => (panel.className === "panel" && frame ? frame : retry.offsetWidth ? retry : button).focus()),
+    listen(first, "focus", () => (retry.offsetWidth ? retry.focus() : focus())),
     listen(last, "focus", () => button.focus()),
     listen(button, "click", onClose),
     listen(retry, "click", onRetry),
@@ -143,29 +116,80 @@ export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): D
       apology.textContent = say.silent;
     },
     fit(height) {
-      const rule = added.sheet()?.cssRules[0] as CSSStyleRule | undefined;
+      const rule = sheet()?.cssRules[0] as CSSStyleRule | undefined;
       rule?.style.setProperty("height", `${Math.min(Math.ceil(height), TALLEST) + BAR}px`);
     },
     focus,
     remove() {
       for (let i = 0; i < undo.length; i++) undo[i]?.();
-      if (own(dialog, "open")) (dialog as HTMLDialogElement).close?.();
+      dialog.close?.(); // gives the focus back, where there are modal dialogs
       host.remove();
       if (before && before !== deepFocus()) before.focus?.({ __proto__: null, preventScroll: true } as FocusOptions);
     },
   };
 }
 
-function make<T extends keyof HTMLElementTagNameMap>(tag: T, attributes?: Record<string, string>): HTMLElementTagNameMap[T] {
+interface Drawn {
+  host: HTMLElement;
+  shadow: ShadowRoot;
+  button: HTMLElement;
+  dialog: HTMLDialogElement;
+  first: HTMLElement;
+  last: HTMLElement;
+  panel: HTMLElement;
+  apology: HTMLElement;
+  retry: HTMLElement;
+}
+
+/**
+ * The parts of the dialog. The frame and the button are children in the page's own tree, where anyone finds them, shown
+ * through slots of a shadow tree, whose important rules are the last word on how they look.
+ */
+function draw(say: ReturnType<typeof strings>, name: string | undefined): Drawn {
+  const host = make("div", { id: ID, "data-test-id": "payment-modal" });
+  const shadow = host.attachShadow({ __proto__: null, mode: "open" } as ShadowRootInit);
+  const button = make(
+    "button",
+    { type: "button", slot: "close", "data-test-id": "close-modal-button", "aria-label": say.close },
+    "\xd7",
+  );
+  const dialog = make("dialog", {
+    role: "dialog",
+    "aria-modal": "true",
+    "aria-label": name ? `${say.title}: ${name}` : say.title,
+    lang: say.lang,
+    tabindex: "-1",
+  });
+  const first = make("span", GUARD);
+  const last = make("span", GUARD);
+  const panel = make("div", { class: "panel" });
+  const bar = make("div", { class: "bar" });
+  const form = make("div", { class: "form" });
+  const busy = make("div", { class: "busy-state", role: "status" });
+  const silent = make("div", { class: "silent-state" });
+  const apology = make("div", { role: "alert" });
+  const retry = make("button", { type: "button", class: "retry", "data-test-id": "reload-frame-button" }, say.retry);
+  nest(host, button);
+  nest(shadow, nest(dialog, first, nest(panel, bar, form), last));
+  nest(bar, make("div", { class: "title" }, name || say.title), make("slot", { name: "close" }));
+  nest(form, make("slot", { name: "frame" }), busy, nest(silent, apology, retry));
+  nest(busy, make("div", { class: "spinner" }), make("div", {}, say.loading));
+  return { host, shadow, button, dialog, first, last, panel, apology, retry };
+}
+
+function make<T extends keyof HTMLElementTagNameMap>(
+  tag: T,
+  attributes: Record<string, string>,
+  text = "",
+): HTMLElementTagNameMap[T] {
   const element = document.createElement(tag);
-  if (attributes) {
-    const names = Object.keys(attributes);
-    for (let i = 0; i < names.length; i++) element.setAttribute(names[i] as string, attributes[names[i] as string] as string);
-  }
+  const names = Object.keys(attributes);
+  for (let i = 0; i < names.length; i++) element.setAttribute(names[i] as string, attributes[names[i] as string] as string);
+  if (text) element.textContent = text;
   return element;
 }
 
-function nest(into: Element, ...children: Element[]): Element {
+function nest<T extends Node>(into: T, ...children: Element[]): T {
   for (let i = 0; i < children.length; i++) into.appendChild(children[i] as Element);
   return into;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Page, expect
@@ -11,6 +12,7 @@ from tests.checkout.driving import CLOSE, IFRAME, MODAL, said, shown, told, visi
 from tests.checkout.origins import Checkout, Shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SORRY = "The payment form did not load. Check your connection, then try again."
 UNAVAILABLE = [
     "failure",
@@ -19,8 +21,9 @@ UNAVAILABLE = [
 
 
 async def _open(page: Page, shop: Shop, checkout: Checkout, more: dict[str, str]) -> None:
-    await page.clock.install()
+    await page.clock.install(time=NOON)
     await visit(page, shop, checkout)
+    await page.clock.pause_at(NOON + timedelta(hours=1))  # from here on, only the test moves the clock
     await page.evaluate("(more) => { window.open1 = pay(more) }", more)
 
 
