@@ -184,7 +184,10 @@ function make<T extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[T] {
   const element = document.createElement(tag);
   const names = Object.keys(attributes);
-  for (let i = 0; i < names.length; i++) element.setAttribute(names[i] as string, attributes[names[i] as string] as string);
+  for (let i = 0; i < names.length; i++) {
+    const one = names[i] as string;
+    element.setAttribute(one, attributes[one] as string);
+  }
   if (text) element.textContent = text;
   return element;
 }

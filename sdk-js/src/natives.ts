@@ -7,7 +7,10 @@ const { apply } = Reflect;
 export const later = setTimeout;
 export const notLater = clearTimeout;
 
-/** Hear an event until the function that comes back is called. By the prototype: `window.addEventListener` may be anybody's. */
+/**
+ * Hear an event until the function that comes back is called. Through the prototype, as `window.addEventListener` may be
+ * anybody's.
+ */
 export function listen(target: EventTarget, type: string, heard: (event: never) => void, capture = false): () => void {
   apply(addEventListener, target, [type, heard, capture]);
   return () => apply(removeEventListener, target, [type, heard, capture]);

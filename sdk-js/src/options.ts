@@ -97,7 +97,8 @@ function page(given: string | undefined): string {
   const found = given ?? pageBeside(source.url);
   if (!found)
     throw wrong("checkoutUrl", "is required where the SDK did not come from the checkout itself: https://…/checkout");
-  if (!/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(found)) throw wrong("checkoutUrl", "must be an http(s) address without a query");
+  if (!/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(found))
+    throw wrong("checkoutUrl", "must be an http(s) address without a query");
   return found;
 }
 

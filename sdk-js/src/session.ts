@@ -30,7 +30,13 @@ export function begin(settings: Settings, over: () => void): Session {
 
   // Before the frame: it may answer at once.
   const deaf = listen(window, "message", hear);
-  const dialog = openDialog({ name: shown.name, accent: shown.theme.color, nonce: settings.nonce, onRetry: load, onClose: close });
+  const dialog = openDialog({
+    name: shown.name,
+    accent: shown.theme.color,
+    nonce: settings.nonce,
+    onRetry: load,
+    onClose: close,
+  });
   load();
 
   function load(): void {
@@ -42,7 +48,8 @@ export function begin(settings: Settings, over: () => void): Session {
   /** The frame stays: it may still come, and then the form is shown. */
   function silent(): void {
     dialog.fail();
-    tell(settings.onFailure, { code: "CHECKOUT_UNAVAILABLE", description: "The payment form did not load within 15 seconds." });
+    const description = "The payment form did not load within 15 seconds.";
+    tell(settings.onFailure, { code: "CHECKOUT_UNAVAILABLE", description });
   }
 
   function hear(event: MessageEvent): void {
@@ -53,7 +60,10 @@ export function begin(settings: Settings, over: () => void): Session {
     switch (message.type) {
       case "checkout_ready":
         // The key and the order are in the address; what is personal travels here, to this origin alone.
-        dialog.frame()?.postMessage({ type: "checkout_options", data: { version: VERSION, ...shown, image: absolute(shown.image) } }, origin);
+        dialog.frame()?.postMessage(
+          { type: "checkout_options", data: { version: VERSION, ...shown, image: absolute(shown.image) } },
+          origin,
+        );
         break;
       case "checkout_resize":
         dialog.fit(message.height);

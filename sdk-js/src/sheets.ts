@@ -1,4 +1,4 @@
-/** Styles that a strict Content-Security-Policy allows: constructed sheets, else a style element with the page's nonce. */
+/** Styles that a strict policy (CSP) allows: constructed sheets, else a style element with the page's nonce. */
 
 type Styled = Document | ShadowRoot;
 

@@ -74,7 +74,8 @@ describe("what is news", () => {
 
   it("is one success, and nothing after it", () => {
     const isNews = judge("o");
-    expect([success("pay_1"), success("pay_1"), success("pay_2"), failed("pay_3")].map(isNews)).toEqual([true, false, false, false]);
+    const all = [success("pay_1"), success("pay_1"), success("pay_2"), failed("pay_3")];
+    expect(all.map(isNews)).toEqual([true, false, false, false]);
   });
 
   it("is each failed payment once, and every failure without one", () => {
