@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -18,6 +19,7 @@ from tests.support.npm import Installed, installed
 from tests.support.tools import node_program
 
 __all__ = ["installed"]
+LONGEST = 90
 SDK = Path(__file__).parents[2] / "sdk-js"
 
 
@@ -71,6 +73,10 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     uncaught: list[str] = []
     made.on("pageerror", lambda error: uncaught.append(str(error)))
     made.uncaught = uncaught  # type: ignore[attr-defined]
+    # Not every call of the driver has a time limit of its own.
+    loop = asyncio.get_running_loop()
+    limit = loop.call_later(LONGEST, lambda: loop.create_task(context.close(reason=f"longer than {LONGEST} s")))
     yield made
+    limit.cancel()
     await context.close()
     assert uncaught == []
