@@ -215,6 +215,8 @@ async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, c
     before = await page.evaluate(look)
     await opened(page)
     assert await page.evaluate(look) == before
+    held = "[document.documentElement, document.body].map(one => getComputedStyle(one).overflow)"
+    assert "hidden" in await page.evaluate(held)
     for x, y in ((20, 400), (640, 400)):
         await page.mouse.move(x, y)
         await page.mouse.wheel(0, 300)
