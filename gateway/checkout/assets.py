@@ -6,14 +6,13 @@ import functools
 import gzip
 import hashlib
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
-from gateway.errors import NotFoundError, UnavailableError
+from gateway.errors import NotFoundError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -28,7 +27,7 @@ _TYPES = {
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FOR_MINUTES = "public, max-age=300, stale-while-revalidate=86400"
-SDK = ("checkout.js", "checkout.js.map", "checkout.mjs", "checkout.mjs.map")
+_SDK = ("checkout.js", "checkout.js.map", "checkout.mjs", "checkout.mjs.map")
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -54,16 +53,14 @@ def static() -> tuple[str, dict[str, Asset]]:
 
 @functools.cache
 def sdk() -> dict[str, Asset]:
-    """The built SDK: from the package, else from where `npm run build` leaves it in the source; else nothing."""
-    for folder in (resources.files("gateway.checkout").joinpath("sdk"), _source()):
-        found = {name: folder.joinpath(name) for name in SDK}
-        if found["checkout.js"].is_file():
-            return {name: _read(file) for name, file in found.items() if file.is_file()}
-    return {}
+    """The SDK by the names it is served under, as `make sdk` built it.
 
-
-def _source() -> Path:
-    return Path(__file__).parents[2] / "sdk-js" / "dist"
+    `checkout-<version>.js` is the same script under an address whose bytes never change, for pages that pin a hash.
+    """
+    folder = resources.files("gateway.checkout").joinpath("sdk")
+    files = {name: _read(folder.joinpath(name)) for name in _SDK}
+    version = msgspec.json.decode(folder.joinpath("build.json").read_bytes(), type=dict[str, str | int])["version"]
+    return files | {f"checkout-{version}.js": files["checkout.js"], f"checkout-{version}.mjs": files["checkout.mjs"]}
 
 
 def _read(file: Traversable) -> Asset:
@@ -82,15 +79,11 @@ def static_file(request: AnyRequest, digest: FromPath[str], name: FromPath[str])
     return _respond(request, files[name], _FOR_EVER if digest == current else "no-store")
 
 
-@get([f"/{name}" for name in SDK], sync_to_thread=False)
+@get([f"/{name}" for name in sdk()], sync_to_thread=False)
 def sdk_file(request: AnyRequest) -> Response[bytes]:
     """The SDK, for any page on any origin."""
     name = request.scope["path"].strip("/")
-    if not sdk():
-        raise UnavailableError(f"{name} has not been built: npm run build in sdk-js", reason="not_built")
-    if name not in sdk():
-        raise NotFoundError("there is nothing at this path")
-    return _respond(request, sdk()[name], _FOR_MINUTES)
+    return _respond(request, sdk()[name], _FOR_MINUTES if name in _SDK else _FOR_EVER)
 
 
 def _respond(request: AnyRequest, asset: Asset, caching: str) -> Response[bytes]:

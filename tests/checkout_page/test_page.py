@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.checkout import amounts, assets, codes, language
+from gateway.checkout import amounts, codes, language
 from tests.checkout_page.conftest import Shop
 
 ROOT = Path(language.__file__).parent
@@ -127,22 +130,20 @@ async def test_files_are_cached_for_ever_under_the_page_s_hash(shop: Shop) -> No
         assert (await shop.client.get(nothing)).status_code == 404
 
 
-async def test_the_sdk_is_served_to_any_page_or_says_that_it_is_not_built(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(assets, "_source", lambda: tmp_path)
-    assets.sdk.cache_clear()
-    said = await shop.client.get("/checkout.js")
-    if not (ROOT / "sdk" / "checkout.js").exists():
-        assert (said.status_code, said.json()["error"]["reason"]) == (503, "not_built")
-        (tmp_path / "checkout.js").write_text("var PaymentGateway;")
-        assets.sdk.cache_clear()
-        said = await shop.client.get("/checkout.js")
-    assert said.status_code == 200
-    assert said.headers["access-control-allow-origin"] == "*"
-    assert said.headers["content-type"].startswith("text/javascript")
-    assert (await shop.client.get("/checkout.d.ts")).status_code == 404
-    assets.sdk.cache_clear()
+async def test_the_sdk_is_served_to_any_page(shop: Shop) -> None:
+    build = json.loads((ROOT / "sdk" / "build.json").read_text())
+    pinned = f"/checkout-{build['version']}.js"
+    for address, caching in (("/checkout.js", "max-age=300"), (pinned, "immutable")):
+        said = await shop.client.get(address)
+        assert said.status_code == 200
+        assert said.headers["access-control-allow-origin"] == "*"
+        assert said.headers["content-type"].startswith("text/javascript")
+        assert caching in said.headers["cache-control"]
+        digest = hashlib.sha384(said.content).digest()
+        assert build["integrity"] == f"sha384-{base64.b64encode(digest).decode()}"
+    assert (await shop.client.get("/checkout.mjs")).status_code == 200
+    for nothing in ("/checkout.d.ts", "/build.json", "/checkout-0.0.9.js"):
+        assert (await shop.client.get(nothing)).status_code == 404
 
 
 async def test_a_process_says_how_it_is(shop: Shop) -> None:

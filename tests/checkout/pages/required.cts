@@ -1,0 +1,2 @@
+import required = require("@ledgate/checkout");
+new required.PaymentGateway({ key: "k", orderId: "o" }).open();
