@@ -12,7 +12,7 @@ import pytest
 from kit import sql
 from tests.support.server import fresh_database
 
-PACKAGES = ("gateway", "outbox", "schema")
+PACKAGES = ("gateway", "outbox", "schema", "dashboard")
 QUERIES = [(package, name) for package in PACKAGES for name in sql.load(package)]
 
 

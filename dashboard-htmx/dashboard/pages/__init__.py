@@ -1,0 +1,1 @@
+"""One module for each page: it reads, it acts through `gateway`, it renders one template."""

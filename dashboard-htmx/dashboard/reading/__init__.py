@@ -1,0 +1,1 @@
+"""What pages read: rows of one merchant, bounded, by index."""
