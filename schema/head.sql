@@ -17,6 +17,32 @@ CREATE FUNCTION public.find_api_key(wanted text) RETURNS TABLE(key_id text, secr
     WHERE k.id = wanted AND k.revoked_at IS NULL
 $$;
 
+CREATE FUNCTION public.find_session(wanted bytea) RETURNS TABLE(id text, stage text, user_id text, email text, user_name text, operator boolean, second_factor boolean, merchant_id text, bucket smallint, merchant_name text, role text, next_path text, began_at timestamp with time zone, seen_at timestamp with time zone, expires_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT s.id, s.stage, u.id, u.email, u.name, coalesce(u.operator, false), u.sealed_totp IS NOT NULL,
+           m.id, m.bucket, m.name, coalesce(p.role, CASE WHEN u.operator AND m.id IS NOT NULL THEN 'viewer' END),
+           s.next_path, s.began_at, s.seen_at, s.expires_at
+    FROM sessions s
+    LEFT JOIN users u ON u.id = s.user_id
+    LEFT JOIN merchants m ON m.id = s.merchant_id
+    LEFT JOIN memberships p ON p.merchant_id = s.merchant_id AND p.user_id = s.user_id
+    WHERE s.token_hash = wanted AND s.expires_at > statement_timestamp()
+        AND (s.user_id IS NULL OR (u.disabled_at IS NULL AND s.began_at >= u.sessions_from))
+$$;
+
+CREATE FUNCTION public.memberships_of(wanted text) RETURNS TABLE(merchant_id text, bucket smallint, name text, role text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT m.id, m.bucket, m.name, p.role
+    FROM memberships p JOIN merchants m ON m.id = p.merchant_id
+    WHERE p.user_id = wanted
+    ORDER BY m.name, m.id
+    LIMIT 200
+$$;
+
 CREATE FUNCTION public.no_tenant() RETURNS text
     LANGUAGE plpgsql
     AS $$
@@ -70,6 +96,22 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_name CHECK (((length(name) >= 1) AND (length(name) <= 100))),
     CONSTRAINT api_keys_scopes CHECK (((scopes <@ ARRAY['read'::text, 'write'::text, 'dashboard'::text]) AND (cardinality(scopes) > 0))),
     CONSTRAINT api_keys_secret_hash CHECK ((length(secret_hash) = 32))
+);
+
+CREATE TABLE public.audit_log (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    id text NOT NULL COLLATE pg_catalog."C",
+    at timestamp with time zone NOT NULL,
+    user_id text COLLATE pg_catalog."C",
+    actor text NOT NULL,
+    action text NOT NULL COLLATE pg_catalog."C",
+    object text NOT NULL COLLATE pg_catalog."C",
+    detail text DEFAULT '{}'::text NOT NULL,
+    address text NOT NULL,
+    CONSTRAINT audit_log_action CHECK ((action ~ '^[a-z_]+\.[a-z_]+$'::text)),
+    CONSTRAINT audit_log_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
+    CONSTRAINT audit_log_detail CHECK ((length(detail) <= 4000))
 );
 
 CREATE TABLE public.deliveries (
@@ -245,6 +287,39 @@ CREATE TABLE public.events_default (
     CONSTRAINT events_deliveries CHECK (((deliveries >= 0) AND (deliveries <= 1023)))
 );
 
+CREATE TABLE public.figure_places (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    xact_id xid8 DEFAULT '0'::xid8 NOT NULL,
+    event_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    from_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    counted_at timestamp with time zone,
+    CONSTRAINT figure_places_bucket CHECK (((bucket >= 0) AND (bucket <= 63)))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.figures (
+    bucket smallint NOT NULL,
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    slot timestamp with time zone NOT NULL,
+    currency text NOT NULL COLLATE pg_catalog."C",
+    method text NOT NULL COLLATE pg_catalog."C",
+    events bigint NOT NULL,
+    deliveries bigint NOT NULL,
+    created bigint NOT NULL,
+    succeeded bigint NOT NULL,
+    failed bigint NOT NULL,
+    volume bigint NOT NULL,
+    captures bigint NOT NULL,
+    captured bigint NOT NULL,
+    refunds bigint NOT NULL,
+    refunds_processed bigint NOT NULL,
+    refunds_failed bigint NOT NULL,
+    refunded bigint NOT NULL,
+    CONSTRAINT figures_bucket CHECK (((bucket >= 0) AND (bucket <= 63)))
+)
+WITH (fillfactor='70');
+
 CREATE TABLE public.histories (
     name text NOT NULL COLLATE pg_catalog."C",
     kept_from timestamp with time zone NOT NULL,
@@ -263,6 +338,14 @@ CREATE TABLE public.idempotency_keys (
     sealed_body bytea,
     CONSTRAINT idempotency_keys_bucket CHECK (((bucket >= 0) AND (bucket <= 63))),
     CONSTRAINT idempotency_keys_key CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.memberships (
+    merchant_id text NOT NULL COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    role text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT memberships_role CHECK ((role = ANY (ARRAY['owner'::text, 'developer'::text, 'viewer'::text])))
 );
 
 CREATE TABLE public.merchants (
@@ -326,6 +409,13 @@ CREATE TABLE public.outbox (
     CONSTRAINT outbox_next_retry_at CHECK ((next_retry_at < 'infinity'::timestamp with time zone))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='20000', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='5000');
+
+CREATE TABLE public.password_links (
+    token_hash bytea NOT NULL,
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT password_links_hash CHECK ((length(token_hash) = 32))
+);
 
 CREATE TABLE public.payments (
     bucket smallint NOT NULL,
@@ -398,6 +488,12 @@ CREATE TABLE public.recoveries (
     CONSTRAINT recoveries_state CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'done'::text, 'cancelled'::text])))
 );
 
+CREATE TABLE public.recovery_codes (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    code_hash bytea NOT NULL,
+    CONSTRAINT recovery_codes_hash CHECK ((length(code_hash) = 32))
+);
+
 CREATE TABLE public.refunds (
     bucket smallint NOT NULL,
     merchant_id text NOT NULL COLLATE pg_catalog."C",
@@ -419,6 +515,48 @@ CREATE TABLE public.refunds (
     CONSTRAINT refunds_status CHECK ((status = ANY (ARRAY['pending'::text, 'processed'::text, 'failed'::text])))
 )
 WITH (fillfactor='85');
+
+CREATE TABLE public.sessions (
+    id text NOT NULL COLLATE pg_catalog."C",
+    token_hash bytea NOT NULL,
+    stage text NOT NULL COLLATE pg_catalog."C",
+    user_id text COLLATE pg_catalog."C",
+    merchant_id text COLLATE pg_catalog."C",
+    next_path text,
+    sealed_totp bytea,
+    address text NOT NULL,
+    user_agent text NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT sessions_stage CHECK ((stage = ANY (ARRAY['setup'::text, 'second'::text, 'full'::text]))),
+    CONSTRAINT sessions_token CHECK ((length(token_hash) = 32)),
+    CONSTRAINT sessions_user CHECK (((stage = 'setup'::text) = (user_id IS NULL)))
+);
+
+CREATE TABLE public.sign_in_tries (
+    subject text NOT NULL COLLATE pg_catalog."C",
+    failures integer NOT NULL,
+    tried_at timestamp with time zone NOT NULL,
+    blocked_until timestamp with time zone NOT NULL,
+    CONSTRAINT sign_in_tries_failures CHECK ((failures >= 0))
+);
+
+CREATE TABLE public.users (
+    id text NOT NULL COLLATE pg_catalog."C",
+    email text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    password_hash text,
+    operator boolean DEFAULT false NOT NULL,
+    sealed_totp bytea,
+    totp_step bigint DEFAULT 0 NOT NULL,
+    sessions_from timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    disabled_at timestamp with time zone,
+    CONSTRAINT users_email CHECK ((((length(email) >= 3) AND (length(email) <= 254)) AND (email = lower(email)) AND (email ~~ '%_@_%'::text))),
+    CONSTRAINT users_name CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+    CONSTRAINT users_password_hash CHECK ((password_hash ~~ '$argon2id$%'::text))
+);
 
 CREATE VIEW public.webhook_logs WITH (security_invoker='true') AS
  SELECT outbox.bucket,
@@ -492,6 +630,9 @@ ALTER TABLE ONLY public.events ATTACH PARTITION public.events_default DEFAULT;
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (bucket, merchant_id, id);
+
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (bucket, merchant_id, id);
 
@@ -519,11 +660,20 @@ ALTER TABLE ONLY public.events
 ALTER TABLE ONLY public.events_default
     ADD CONSTRAINT events_default_pkey PRIMARY KEY (bucket, merchant_id, id);
 
+ALTER TABLE ONLY public.figure_places
+    ADD CONSTRAINT figure_places_pkey PRIMARY KEY (bucket, merchant_id);
+
+ALTER TABLE ONLY public.figures
+    ADD CONSTRAINT figures_pkey PRIMARY KEY (bucket, merchant_id, slot, currency, method);
+
 ALTER TABLE ONLY public.histories
     ADD CONSTRAINT histories_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (bucket, merchant_id, key);
+
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_pkey PRIMARY KEY (merchant_id, user_id);
 
 ALTER TABLE ONLY public.merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
@@ -534,14 +684,35 @@ ALTER TABLE ONLY public.orders
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (bucket, merchant_id, id);
 
+ALTER TABLE ONLY public.password_links
+    ADD CONSTRAINT password_links_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (bucket, merchant_id, id);
 
 ALTER TABLE ONLY public.recoveries
     ADD CONSTRAINT recoveries_pkey PRIMARY KEY (bucket, merchant_id, id);
 
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT recovery_codes_pkey PRIMARY KEY (user_id, code_hash);
+
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_pkey PRIMARY KEY (bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.sign_in_tries
+    ADD CONSTRAINT sign_in_tries_pkey PRIMARY KEY (subject);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_email_key UNIQUE (email);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.work_tally
     ADD CONSTRAINT work_tally_pkey PRIMARY KEY (span, starts_at, writer);
@@ -567,6 +738,8 @@ CREATE INDEX events_default_bucket_merchant_id_xact_id_id_idx ON public.events_d
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (bucket, created_at);
 
+CREATE INDEX memberships_by_user ON public.memberships USING btree (user_id);
+
 CREATE INDEX orders_by_age ON public.orders USING btree (bucket, merchant_id, created_at, id);
 
 CREATE INDEX orders_by_receipt ON public.orders USING btree (bucket, merchant_id, receipt, created_at, id) WHERE (receipt IS NOT NULL);
@@ -577,11 +750,19 @@ CREATE INDEX outbox_lines ON public.outbox USING btree (bucket, kind, endpoint_i
 
 CREATE INDEX outbox_ordered ON public.outbox USING btree (bucket, endpoint_id, id) WHERE (kind = 'webhook.ordered'::text);
 
+CREATE INDEX password_links_by_user ON public.password_links USING btree (user_id);
+
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
 
 CREATE INDEX recoveries_open ON public.recoveries USING btree (bucket, merchant_id) WHERE (state = ANY (ARRAY['running'::text, 'paused'::text]));
 
 CREATE INDEX refunds_by_payment ON public.refunds USING btree (bucket, merchant_id, payment_id, id);
+
+CREATE INDEX sessions_by_end ON public.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_by_user ON public.sessions USING btree (user_id);
+
+CREATE INDEX sign_in_tries_by_age ON public.sign_in_tries USING btree (tried_at);
 
 CREATE INDEX movements_by_key ON simulator.movements USING btree (idempotency_key);
 
@@ -600,8 +781,26 @@ ALTER INDEX public.events_pkey ATTACH PARTITION public.events_default_pkey;
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.merchants(id);
 
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.merchants(id);
+
+ALTER TABLE ONLY public.memberships
+    ADD CONSTRAINT memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.password_links
+    ADD CONSTRAINT password_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.recovery_codes
+    ADD CONSTRAINT recovery_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_of_payment FOREIGN KEY (bucket, merchant_id, payment_id) REFERENCES public.payments(bucket, merchant_id, id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.merchants(id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 CREATE POLICY all_tenants ON public.api_keys TO ledgate_dispatcher USING (true);
 
@@ -614,6 +813,10 @@ CREATE POLICY all_tenants ON public.endpoint_health TO ledgate_dispatcher USING 
 CREATE POLICY all_tenants ON public.endpoints TO ledgate_dispatcher USING (true);
 
 CREATE POLICY all_tenants ON public.events TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.figure_places TO ledgate_dispatcher USING (true);
+
+CREATE POLICY all_tenants ON public.figures TO ledgate_dispatcher USING (true);
 
 CREATE POLICY all_tenants ON public.idempotency_keys TO ledgate_dispatcher USING (true);
 
@@ -631,6 +834,8 @@ CREATE POLICY all_tenants ON public.refunds TO ledgate_dispatcher USING (true);
 
 ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.deliveries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.delivery_attempts ENABLE ROW LEVEL SECURITY;
@@ -641,11 +846,45 @@ ALTER TABLE public.endpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY every_tenant ON public.audit_log FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.deliveries FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.delivery_attempts FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.endpoint_health FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.endpoints FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.events FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.memberships FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.merchants FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.orders FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.outbox FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.payments FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.recoveries FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.refunds FOR SELECT TO ledgate_operator USING (true);
+
+ALTER TABLE public.figure_places ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.figures ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.memberships ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.merchants ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY one_tenant ON public.api_keys TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.audit_log TO ledgate_dashboard USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
 CREATE POLICY one_tenant ON public.deliveries TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
@@ -657,7 +896,13 @@ CREATE POLICY one_tenant ON public.endpoints TO ledgate_api USING ((NOT (merchan
 
 CREATE POLICY one_tenant ON public.events TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
+CREATE POLICY one_tenant ON public.figure_places TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.figures TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
 CREATE POLICY one_tenant ON public.idempotency_keys TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+
+CREATE POLICY one_tenant ON public.memberships TO ledgate_dashboard USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
 CREATE POLICY one_tenant ON public.merchants TO ledgate_api USING ((NOT (id IS DISTINCT FROM public.tenant())));
 

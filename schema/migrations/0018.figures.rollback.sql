@@ -1,0 +1,2 @@
+DROP TABLE figure_places;
+DROP TABLE figures;
