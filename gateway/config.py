@@ -111,7 +111,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     checkout_streams: Annotated[int, Meta(ge=0, le=100_000)] = 2000
     """Pages of one checkout process that are told by a stream how a payment goes on; all others ask for themselves."""
     trusted_proxies: str = ""
-    """Networks of proxies before the checkout, comma-separated: their X-Forwarded-For says whose requests these are."""
+    """Networks of proxies before checkout and dashboard, comma-separated: their X-Forwarded-For says whose requests
+    these are."""
+    dashboard_port: Port = 3000
+    """Where the dashboard is served."""
+    dashboard_url: str = ""
+    """The dashboard as browsers see it, such as https://dash.example: links begin with it, and forms come from there
+    alone. Without it: the host that a request names, by https, in test mode by http."""
+    dashboard_idle: Annotated[float, Meta(ge=0.1, le=720)] = 12.0
+    """Hours without a request after which somebody must sign in again."""
+    dashboard_longest: Annotated[float, Meta(ge=0.1, le=8760)] = 168.0
+    """Hours after which somebody must sign in again, whatever they do."""
+    dashboard_streams: Annotated[int, Meta(ge=0, le=100_000)] = 500
+    """Pages of one dashboard process that are told by a stream what is new; all others ask from time to time."""
     test_merchant_port: Port = 4000
     test_merchant_url: str = ""
     """Where the demo merchant's webhooks go; the test merchant on this machine by default."""

@@ -1,0 +1,233 @@
+"""Users: people who work for merchants in the dashboard, their roles, passwords and second factors."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from gateway import totp
+from gateway.errors import BadRequestError, NotFoundError
+from gateway.merchants import SQL
+from kit import ids
+from kit.db import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kit.db import Connection
+
+Role = Literal["owner", "developer", "viewer"]
+ROLES: tuple[Role, ...] = ("viewer", "developer", "owner")
+"""From the one who may only look to the one who may do everything."""
+
+LINK_LIFE = 72 * 3600
+"""Seconds for which a link works with which a user chooses a password."""
+MAX_MEMBERS = 200
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@.\x00-\x1f\x7f]+(\.[^\s@.\x00-\x1f\x7f]+)*\Z")
+_EMAIL_MOST, _NAME_MOST = 254, 100
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person. Times in UTC."""
+
+    id: str
+    email: str
+    name: str
+    operator: bool
+    password_hash: str | None
+    """argon2id; None until the first link was followed."""
+    sealed_totp: bytes | None
+    totp_step: int
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """A merchant that a user may act for."""
+
+    merchant_id: str
+    bucket: int
+    name: str
+    role: Role
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as the merchant's other users see it. Times in UTC."""
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    joined: bool
+    """Whether it has chosen a password."""
+    second_factor: bool
+    disabled_at: datetime | None
+    created_at: datetime
+    seen_at: datetime | None
+
+
+def may(role: Role | None, needed: Role) -> bool:
+    """Whether a role includes another: an owner may do what a developer may, and that one what a viewer may."""
+    return role is not None and ROLES.index(role) >= ROLES.index(needed)
+
+
+def read_email(text: str) -> str:
+    """An e-mail address as it is stored: lower case, without spaces around it.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    email = text.strip().lower()
+    if len(email) > _EMAIL_MOST or not _EMAIL.match(email):
+        raise BadRequestError(
+            "Enter an e-mail address such as name@example.com.", field="email", reason="email_invalid"
+        )
+    return email
+
+
+def read_name(text: str) -> str:
+    """A person's name.
+
+    Raises:
+        BadRequestError: it is empty, too long or cannot be read.
+    """
+    name = " ".join(text.split())
+    if not name or len(name) > _NAME_MOST or not name.isprintable():
+        raise BadRequestError(f"Enter a name of 1 to {_NAME_MOST} characters.", field="name", reason="name_invalid")
+    return name
+
+
+def hash_token(token: str) -> bytes:
+    """SHA-256: tokens are random, so a slow hash would protect nothing."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def find(conn: Connection, email: str) -> User | None:
+    """The user of an e-mail address, as `read_email` gives it."""
+    return _one(await fetch(conn, SQL["find_user"], {"email": email}))
+
+
+async def get(conn: Connection, user_id: str) -> User | None:
+    """The user of an id."""
+    return _one(await fetch(conn, SQL["get_user"], {"id": user_id}))
+
+
+async def add(conn: Connection, *, email: str, name: str) -> str:
+    """Make a user without a password; its id.
+
+    Raises:
+        BadRequestError: `email_taken`.
+    """
+    rows = await fetch(conn, SQL["add_user"], {"id": ids.new("usr"), "email": email, "name": name})
+    if not rows:
+        raise BadRequestError("There is a user with this e-mail address.", field="email", reason="email_taken")
+    return str(rows[0]["id"])
+
+
+async def set_password(conn: Connection, user_id: str, password_hash: str) -> None:
+    """Give a user a password. All its sessions and links end.
+
+    Raises:
+        NotFoundError: the user is gone or disabled.
+    """
+    if not await fetch(conn, SQL["set_password"], {"id": user_id, "password_hash": password_hash}):
+        raise NotFoundError("there is no such user")
+
+
+async def add_link(conn: Connection, user_id: str) -> str:
+    """The token of a link with which the user chooses a password; the ones before stop working."""
+    token = secrets.token_urlsafe(32)
+    values = {"id": user_id, "token_hash": hash_token(token), "seconds": LINK_LIFE}
+    await conn.execute(SQL["add_password_link"], values)
+    return token
+
+
+async def find_link(conn: Connection, token: str) -> dict[str, Any] | None:
+    """Whose link it is: id, email, name; None when it works no longer."""
+    rows = await fetch(conn, SQL["find_password_link"], {"token_hash": hash_token(token)})
+    return rows[0] if rows else None
+
+
+async def use_link(conn: Connection, token: str) -> bool:
+    """Follow a link, within the transaction that sets the password; whether it still worked."""
+    return bool(await fetch(conn, SQL["use_password_link"], {"token_hash": hash_token(token)}))
+
+
+async def memberships(conn: Connection, user_id: str) -> list[Membership]:
+    """The merchants that a user may act for, by name; at most 200."""
+    return msgspec.convert(await fetch(conn, SQL["memberships_of"], {"id": user_id}), list[Membership])
+
+
+async def members(conn: Connection, merchant_id: str) -> list[Member]:
+    """A merchant's users, owners first."""
+    return msgspec.convert(await fetch(conn, SQL["list_members"], {"merchant_id": merchant_id}), list[Member])
+
+
+async def grant(conn: Connection, merchant_id: str, user_id: str, role: Role) -> Role | None:
+    """Say what a user may do for a merchant, within a transaction; the role before.
+
+    Raises:
+        BadRequestError: `last_owner`, or `too_many_members`.
+    """
+    stands = await _judge(conn, merchant_id, user_id)
+    if stands["role"] == "owner" and role != "owner" and not stands["other_owners"]:
+        raise BadRequestError("A merchant keeps at least one owner.", field="role", reason="last_owner")
+    if stands["role"] is None and stands["members"] >= MAX_MEMBERS:
+        raise BadRequestError(f"A merchant has at most {MAX_MEMBERS} users.", reason="too_many_members")
+    await conn.execute(SQL["grant_role"], {"merchant_id": merchant_id, "id": user_id, "role": role})
+    before: Role | None = stands["role"]
+    return before
+
+
+async def revoke(conn: Connection, merchant_id: str, user_id: str) -> Role:
+    """End what a user may do for a merchant, within a transaction; the role before.
+
+    Raises:
+        NotFoundError: it is no user of this merchant.
+        BadRequestError: `last_owner`.
+    """
+    stands = await _judge(conn, merchant_id, user_id)
+    if stands["role"] is None:
+        raise NotFoundError("there is no such user")
+    if stands["role"] == "owner" and not stands["other_owners"]:
+        raise BadRequestError("A merchant keeps at least one owner.", field="role", reason="last_owner")
+    await conn.execute(SQL["revoke_role"], {"merchant_id": merchant_id, "id": user_id})
+    before: Role = stands["role"]
+    return before
+
+
+async def has_owner(conn: Connection, merchant_id: str) -> bool:
+    """Whether a merchant has an owner who can sign in, within a transaction: who asks at the same time waits."""
+    return bool((await _judge(conn, merchant_id, ""))["other_owners"])
+
+
+async def new_recovery_codes(conn: Connection, user_id: str) -> list[str]:
+    """Codes in place of all that were made before, within a transaction. They are stored hashed alone."""
+    codes = totp.new_recovery_codes()
+    await conn.execute(SQL["clear_recovery_codes"], {"id": user_id})
+    hashes = msgspec.json.encode([hash_token(one).hex() for one in codes]).decode()
+    await conn.execute(SQL["add_recovery_codes"], {"id": user_id, "hashes": hashes})
+    return codes
+
+
+async def use_recovery_code(conn: Connection, user_id: str, typed: str) -> bool:
+    """Take a recovery code; whether it was one."""
+    plain = "".join(letter for letter in typed.lower() if letter.isalnum())
+    code = "-".join(plain[n : n + 4] for n in range(0, len(plain), 4))
+    return bool(await fetch(conn, SQL["use_recovery_code"], {"id": user_id, "code_hash": hash_token(code)}))
+
+
+async def _judge(conn: Connection, merchant_id: str, user_id: str) -> Mapping[str, Any]:
+    whose = {"merchant_id": merchant_id}
+    await conn.execute(SQL["lock_members"], whose)
+    (row,) = await fetch(conn, SQL["judge_members"], whose | {"id": user_id})
+    return row
+
+
+def _one(rows: list[dict[str, Any]]) -> User | None:
+    return msgspec.convert(rows[0], User) if rows else None
