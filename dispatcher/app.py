@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import psycopg
 import structlog
 
-from dispatcher import buckets, health, histories
+from dispatcher import buckets, figures, health, histories
 from dispatcher.claims import FairWalk, Heads, Walk
 from dispatcher.deliver import Deliver
 from dispatcher.fairness import Fairness
@@ -161,6 +161,7 @@ class Dispatcher:
                 asyncio.create_task(self._beat(database, lanes, fairness)),
                 asyncio.create_task(self._housekeeping(database)),
                 asyncio.create_task(health.watch(database, disable_after=config.disabling)),
+                asyncio.create_task(figures.watch(database)),
                 *(lane.settle() for lane in lanes),
             ]
             loops = [asyncio.create_task(lane.run()) for lane in lanes]

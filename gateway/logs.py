@@ -104,12 +104,39 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def deliveries(conn: Connection, merchant: Merchant, where: DeliveryFilter, paging: Paging) -> DeliveryPage:
-    """Read a page of the delivery log, newest first.
+    """Read a page of the delivery log, newest first, and on a page without a cursor count the whole.
+
+    Raises:
+        BadRequestError: a cursor that is no delivery's id.
+    """
+    found = await page_of_deliveries(conn, merchant, where, paging)
+    total, total_is = None, None
+    if paging.after is None and paging.before is None:
+        if found.rows and not found.place["has_more"]:
+            total, exact = paging.offset + len(found.rows), True
+        else:
+            # Twenty times the page's own cost, where there is much to count.
+            filters = delivery_filters(where)
+            total, exact = await listing.count(conn, merchant, ("outbox", "count_deliveries"), filters)
+        total_is = "exact" if exact else "at_least"
+    data = msgspec.convert(found.rows, list[DeliveryLog])
+    return msgspec.convert({"data": data, "total": total, "total_is": total_is, **found.place}, DeliveryPage)
+
+
+async def page_of_deliveries(
+    conn: Connection, merchant: Merchant, where: DeliveryFilter, paging: Paging
+) -> listing.Found:
+    """The rows of a page of the delivery log, newest first, and nothing counted.
 
     Raises:
         BadRequestError: a cursor that is no delivery's id.
     """
     listing.check(paging, DELIVERY_ID)
+    return await _read_near(conn, merchant, paging, delivery_filters(where))
+
+
+def delivery_filters(where: DeliveryFilter) -> dict[str, object]:
+    """The parameters of the log's statements."""
     filters = listing.narrow({"event": where.event, "endpoint": where.endpoint, "subject": where.payment})
     filters |= listing.created_range("dlv", where.created_from, where.created_to)
     if where.status is not None:
@@ -118,17 +145,7 @@ async def deliveries(conn: Connection, merchant: Merchant, where: DeliveryFilter
         # Nothing is told of it before it was there.
         began = listing.created_range("dlv", datetime.fromtimestamp(ids.made_at(where.payment), UTC), None)
         filters["id_from"] = max(str(began["id_from"]), str(filters.get("id_from", "")))
-    found = await _read_near(conn, merchant, paging, filters)
-    total, total_is = None, None
-    if paging.after is None and paging.before is None:
-        if found.rows and not found.place["has_more"]:
-            total, exact = paging.offset + len(found.rows), True
-        else:
-            # Twenty times the page's own cost, where there is much to count.
-            total, exact = await listing.count(conn, merchant, ("outbox", "count_deliveries"), filters)
-        total_is = "exact" if exact else "at_least"
-    data = msgspec.convert(found.rows, list[DeliveryLog])
-    return msgspec.convert({"data": data, "total": total, "total_is": total_is, **found.place}, DeliveryPage)
+    return filters
 
 
 async def events(conn: Connection, merchant: Merchant, event_type: str | None, paging: Paging) -> EventPage:

@@ -1,5 +1,90 @@
 CREATE SCHEMA simulator;
 
+CREATE FUNCTION public.delivery_ends(of_bucket smallint, of_merchant text, lows text[], highs text[]) RETURNS TABLE(n bigint, failed bigint, pending bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 30
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF of_merchant IS DISTINCT FROM tenant() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT s.n,
+           (SELECT count(*) FROM (SELECT d.id FROM deliveries d
+                                  WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.status = 'failed'
+                                      AND d.id >= s.low AND d.id < s.high
+                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0'),
+           (SELECT count(*) FROM (SELECT o.id FROM outbox o
+                                  WHERE o.bucket = of_bucket AND o.merchant_id = of_merchant
+                                      AND o.id >= s.low AND o.id < s.high
+                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0')
+    FROM unnest(lows, highs) WITH ORDINALITY AS s (low, high, n);
+END $$;
+
+CREATE FUNCTION public.endpoint_traffic(of_bucket smallint, of_merchant text, since_id text) RETURNS TABLE(endpoint_id text, open bigint, due bigint, oldest_at timestamp with time zone, next_retry_at timestamp with time zone, delivered bigint, failed bigint, last_success_at timestamp with time zone, last_failure_at timestamp with time zone, median_ms double precision, slow_ms double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF of_merchant IS DISTINCT FROM tenant() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH newest AS MATERIALIZED (
+        SELECT d.id, d.endpoint_id, d.status, d.last_attempt_at
+        FROM deliveries d
+        WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.id >= since_id
+        ORDER BY d.id DESC
+        LIMIT 5000
+    ),
+    ended AS (
+        SELECT w.endpoint_id, count(*) FILTER (WHERE w.status = 'success') AS delivered,
+               count(*) FILTER (WHERE w.status = 'failed') AS failed,
+               max(w.last_attempt_at) FILTER (WHERE w.status = 'success') AS last_success_at,
+               max(w.last_attempt_at) FILTER (WHERE w.status = 'failed') AS last_failure_at
+        FROM newest w
+        GROUP BY w.endpoint_id
+    ),
+    took AS (
+        SELECT w.endpoint_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms) AS median_ms,
+               percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms) AS slow_ms
+        FROM (SELECT n.id, n.endpoint_id FROM newest n LIMIT 500) w
+        CROSS JOIN LATERAL (
+            SELECT t.duration_ms
+            FROM delivery_attempts t
+            WHERE t.bucket = of_bucket AND t.merchant_id = of_merchant AND t.delivery_id = w.id
+            ORDER BY t.claim DESC
+            LIMIT 5
+        ) a
+        GROUP BY w.endpoint_id
+    )
+    SELECT e.id, o.open, o.due, o.oldest_at, o.next_retry_at, coalesce(g.delivered, 0), coalesce(g.failed, 0),
+           g.last_success_at, g.last_failure_at, k.median_ms, k.slow_ms
+    FROM endpoints e
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS open, count(*) FILTER (WHERE q.next_retry_at <= statement_timestamp()) AS due,
+               min(q.created_at) AS oldest_at,
+               min(q.next_retry_at) FILTER (WHERE q.next_retry_at > statement_timestamp() AND q.leased_by IS NULL)
+                   AS next_retry_at
+        FROM (
+            SELECT b.*
+            FROM (VALUES ('webhook.deliver'), ('webhook.retry'), ('webhook.ordered')) AS v (kind)
+            CROSS JOIN LATERAL (
+                SELECT l.created_at, l.next_retry_at, l.leased_by
+                FROM outbox l
+                WHERE l.bucket = of_bucket AND l.kind = v.kind AND l.endpoint_id = e.id
+                ORDER BY l.next_retry_at
+                LIMIT 5000
+            ) b
+            LIMIT 5000
+        ) q
+    ) o
+    LEFT JOIN ended g ON g.endpoint_id = e.id
+    LEFT JOIN took k ON k.endpoint_id = e.id
+    WHERE e.bucket = of_bucket AND e.merchant_id = of_merchant
+    ORDER BY e.id;
+END $$;
+
 CREATE FUNCTION public.events_shift() RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN (0)::bigint;
@@ -48,6 +133,32 @@ CREATE FUNCTION public.no_tenant() RETURNS text
     AS $$
 BEGIN
     RAISE EXCEPTION 'the statement names no tenant' USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE FUNCTION public.open_work(of_bucket smallint, of_merchant text) RETURNS TABLE(kind text, open bigint, due bigint, under_way bigint, retrying bigint, oldest_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 4
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF of_merchant IS DISTINCT FROM tenant() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT k.kind, w.*
+    FROM (VALUES ('delivery', 'dlv_', 'dlv`'), ('payment', 'pay_', 'pay`'), ('refund', 'rfnd_', 'rfnd`'),
+                 ('recovery', 'rcv_', 'rcv`')) AS k (kind, low, high)
+    CROSS JOIN LATERAL (
+        SELECT count(*), count(*) FILTER (WHERE o.next_retry_at <= statement_timestamp()),
+               count(*) FILTER (WHERE o.leased_by IS NOT NULL AND o.next_retry_at > statement_timestamp()),
+               count(*) FILTER (WHERE o.attempts > 0), min(o.created_at)
+        FROM (
+            SELECT q.created_at, q.next_retry_at, q.leased_by, q.attempts
+            FROM outbox q
+            WHERE q.bucket = of_bucket AND q.merchant_id = of_merchant AND q.id > k.low AND q.id < k.high
+            ORDER BY q.id
+            LIMIT 10001
+        ) o
+    ) w;
 END $$;
 
 CREATE FUNCTION public.payment_statuses(watched json) RETURNS TABLE(n integer, status text)
@@ -752,6 +863,8 @@ CREATE INDEX outbox_ordered ON public.outbox USING btree (bucket, endpoint_id, i
 
 CREATE INDEX password_links_by_user ON public.password_links USING btree (user_id);
 
+CREATE INDEX payments_by_instrument ON public.payments USING btree (bucket, merchant_id, COALESCE((lower(vpa) COLLATE "C"), card_last4), id);
+
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
 
 CREATE INDEX recoveries_open ON public.recoveries USING btree (bucket, merchant_id) WHERE (state = ANY (ARRAY['running'::text, 'paused'::text]));
@@ -858,6 +971,10 @@ CREATE POLICY every_tenant ON public.endpoints FOR SELECT TO ledgate_operator US
 
 CREATE POLICY every_tenant ON public.events FOR SELECT TO ledgate_operator USING (true);
 
+CREATE POLICY every_tenant ON public.figure_places FOR SELECT TO ledgate_operator USING (true);
+
+CREATE POLICY every_tenant ON public.figures FOR SELECT TO ledgate_operator USING (true);
+
 CREATE POLICY every_tenant ON public.memberships FOR SELECT TO ledgate_operator USING (true);
 
 CREATE POLICY every_tenant ON public.merchants FOR SELECT TO ledgate_operator USING (true);
@@ -896,9 +1013,9 @@ CREATE POLICY one_tenant ON public.endpoints TO ledgate_api USING ((NOT (merchan
 
 CREATE POLICY one_tenant ON public.events TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 
-CREATE POLICY one_tenant ON public.figure_places TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+CREATE POLICY one_tenant ON public.figure_places TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM ( SELECT public.tenant() AS tenant))));
 
-CREATE POLICY one_tenant ON public.figures TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
+CREATE POLICY one_tenant ON public.figures TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM ( SELECT public.tenant() AS tenant))));
 
 CREATE POLICY one_tenant ON public.idempotency_keys TO ledgate_api USING ((NOT (merchant_id IS DISTINCT FROM public.tenant())));
 

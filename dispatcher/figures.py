@@ -1,0 +1,54 @@
+"""Count the ledgers behind the writers' backs: a step at a time, and most of the time not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import psycopg
+import structlog
+
+from gateway import figures
+from kit.db import AWAY
+
+if TYPE_CHECKING:
+    from kit.db import Database
+
+log = structlog.get_logger()
+
+PAUSE = 5.0
+"""Seconds between two rounds over all merchants."""
+
+_SHARE = 10
+"""Of the time, one part in so many is spent counting while there is much to count: payments come first."""
+
+
+async def watch(database: Database) -> None:
+    """Go round, through every outage. Several dispatchers may: each merchant is one's at a time."""
+    while True:
+        try:
+            async with database.connection() as conn:
+                await figures.begin(conn)
+            await run_once(database)
+        except AWAY:
+            pass  # an outage has its own line
+        except psycopg.Error as error:
+            log.warning("figures.failed", error=type(error).__name__)
+        await asyncio.sleep(PAUSE)
+
+
+async def run_once(database: Database) -> int:
+    """One round over all merchants; gives how many events it counted. No connection is held between steps."""
+    counted, place = 0, figures.START
+    while True:
+        began = time.perf_counter()
+        async with database.connection() as conn:
+            step = await figures.fold(conn, place)
+        counted += step.events
+        if step.full:
+            await asyncio.sleep((time.perf_counter() - began) * (_SHARE - 1))
+            continue  # the same merchants once more
+        if step.place == figures.START:
+            return counted
+        place = step.place
