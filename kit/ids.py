@@ -36,6 +36,16 @@ def new(prefix: str, *, spare: bool = False) -> str:
     return f"{prefix}_{_base32((tick >> 12 << 80) | (7 << 76) | ((tick & 0xFFF) << 64) | (2 << 62) | random)}"
 
 
+def made(prefix: str, microseconds: int, chance: int, *, spare: bool = False) -> str:
+    """An id as it would have been made at that unix time, of the chance that is given: 62 bits. For made-up history."""
+    milliseconds, rest = divmod(microseconds, 1000)
+    random = chance & ((1 << 62) - 1)
+    if spare:
+        random &= ~((1 << SPARE_BITS) - 1)
+    value = milliseconds << _TIMESTAMP_SHIFT | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | random
+    return f"{prefix}_{_base32(value)}"
+
+
 def lower_bound(prefix: str, unix_seconds: float) -> str:
     """The smallest id of `prefix` that can be made at that time: partitions are cut there."""
     return f"{prefix}_{_base32(int(unix_seconds * 1000) << _TIMESTAMP_SHIFT)}"

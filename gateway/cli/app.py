@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 
 from gateway.cli.errors import CliError
 from kit.config import ConfigError
@@ -128,16 +128,26 @@ def check() -> int:
 
 
 @app.command
-def demo(*, api: str | None = None, test_merchant: str | None = None) -> int:
-    """Make one payment against a running gateway and follow it to its verified webhooks.
+def demo(
+    *,
+    api: str | None = None,
+    test_merchant: str | None = None,
+    past: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=100_000))] = 4000,
+    seed: int = 2024,
+    again: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Make one payment against a running gateway and follow it to its verified webhooks; in test mode, make up a past.
 
     Args:
         api: Base URL of the API; the one of this machine by default.
         test_merchant: Base URL of the test merchant; the one of this machine by default.
+        past: About how many payments of 30 days to make up, once: with refunds, webhooks and troubles. 0: none.
+        seed: Another number, another past.
+        again: Make up one more past, also where there is one.
     """
     from gateway.cli import demo as command
 
-    return command.run(api, test_merchant)
+    return command.run(api, test_merchant, past=past, seed=seed, again=again)
 
 
 @app.command

@@ -46,7 +46,8 @@ ON CONFLICT DO NOTHING;
 -- name: fold_figures
 -- Count on, for merchants in the order of their keys from a place on: what was committed since, up to the oldest
 -- transaction that still writes. Figures and place move in one commit, so that each event is counted once. Whoever
--- counts for a merchant holds its place; others pass by. A row for each merchant that was looked at: where it stands in
+-- counts for a merchant holds its place; others pass by. Old partitions are left behind when nothing in them waits to be
+-- counted; whoever writes events with old ids puts `from_id` back with them (gateway/growth). A row for each merchant that was looked at: where it stands in
 -- the order, and how many events it had. The commit does not wait for the disk: a crash forgets both or neither.
 WITH turn AS MATERIALIZED (
     SELECT p.*
@@ -90,7 +91,12 @@ passed AS (
 moved AS (
     UPDATE figure_places t
     SET xact_id = p.xact_id, event_id = p.id, counted_at = statement_timestamp(),
-        from_id = CASE WHEN p.events < %(limit)s THEN greatest(t.from_id, %(from_id)s) ELSE t.from_id END
+        from_id = CASE
+            WHEN p.events = %(limit)s THEN t.from_id
+            WHEN EXISTS (SELECT FROM events e
+                         WHERE e.bucket = t.bucket AND e.merchant_id = t.merchant_id AND e.xact_id >= events_horizon()
+                             AND e.id >= t.from_id AND e.id < %(from_id)s) THEN t.from_id
+            ELSE greatest(t.from_id, %(from_id)s) END
     FROM passed p
     WHERE t.bucket = p.bucket AND t.merchant_id = p.merchant_id
 )
