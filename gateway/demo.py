@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
+from gateway import users
 from gateway.merchants import add_key, add_merchant, bucket_of
 from gateway.secrets import make_sealer
 from kit.config import ConfigError
@@ -13,6 +14,8 @@ from outbox import endpoints
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.users import Role
+    from kit.db import Connection
 
 MERCHANT_ID = "mer_demo"
 KEY_ID = "key_test_abc123"
@@ -20,6 +23,25 @@ SECRET = "secret_test_xyz789"  # noqa: S105 - public, and refused outside of tes
 WEBHOOK_SECRET = "whsec_test_abc123"  # noqa: S105
 ORDER_IDS = ("order_test_123", "order_123")
 AMOUNT = 50000
+PASSWORD = "ledgate-demo"  # noqa: S105 - public, and shown on the sign-in page in test mode
+
+
+class DemoUser(NamedTuple):
+    """A user of the dashboard that a fresh start has."""
+
+    email: str
+    name: str
+    role: Role | None
+    operator: bool = False
+
+
+USERS = (
+    DemoUser("demo@ledgate.test", "Asha Rao", "owner"),
+    DemoUser("viewer@ledgate.test", "Vikram Nair", "viewer"),
+    DemoUser("operator@ledgate.test", "Olu Adeyemi", None, operator=True),
+)
+# Of PASSWORD, made once: a start is not a twentieth of a second slower for each user.
+_PASSWORD_HASH = "$argon2id$v=19$m=65536,t=3,p=1$WrAsT+s5Sank8/wj7g2NUQ$urkgx5kY+YzZugPEpratBUtkAwuY2aziKNm5mMFYmEA"  # noqa: S105
 
 
 async def seed(database_url: str, config: Config) -> None:
@@ -50,3 +72,16 @@ async def seed(database_url: str, config: Config) -> None:
                 " ON CONFLICT DO NOTHING",
                 [bucket, MERCHANT_ID, order_id, AMOUNT],
             )
+        for one in USERS:
+            await _add_user(conn, one)
+
+
+async def _add_user(conn: Connection, wanted: DemoUser) -> None:
+    if await users.find(conn, wanted.email) is not None:
+        return  # whatever became of them is not undone
+    user_id = await users.add(conn, email=wanted.email, name=wanted.name)
+    await users.set_password(conn, user_id, _PASSWORD_HASH)
+    if wanted.operator:
+        await users.set_operator(conn, user_id, operator=True)
+    if wanted.role is not None:
+        await users.grant(conn, MERCHANT_ID, user_id, wanted.role)

@@ -23,29 +23,30 @@ _hasher = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=1)
 _COMMON = ("password", "ledgate", "123456", "qwerty", "letmein", "welcome")
 
 
-def check(password: str, *, about: tuple[str, ...] = ()) -> None:
+def check(password: str, *, about: tuple[str, ...] = (), field: str = "password") -> None:
     """Refuse a password that is guessed first.
 
     Args:
         password: what the user wants.
         about: what others know of the user, such as name and e-mail address.
+        field: what it is called in the form.
 
     Raises:
         BadRequestError: `password_weak`, with the reason in words.
     """
     text = password.casefold()
     if len(password) < LEAST:
-        raise _weak(f"Use at least {LEAST} characters; a few words in a row are good.")
+        raise _weak(field, f"Use at least {LEAST} characters; a few words in a row are good.")
     if len(password) > MOST:
-        raise _weak(f"Use at most {MOST} characters.")
+        raise _weak(field, f"Use at most {MOST} characters.")
     if len(set(text)) < 5:  # noqa: PLR2004 - fewer are a pattern
-        raise _weak("Use more different characters.")
+        raise _weak(field, "Use more different characters.")
     known = [part for one in about for part in one.casefold().replace("@", " ").replace(".", " ").split()]
     rest = text
     for word in (*_COMMON, *(word for word in known if len(word) > 3)):  # noqa: PLR2004 - shorter ones are in anything
         rest = rest.replace(word, "")
     if len(rest) < LEAST // 2:
-        raise _weak("That is guessed first: use words that have nothing to do with you or with us.")
+        raise _weak(field, "That is guessed first: use words that have nothing to do with you or with us.")
 
 
 async def make(password: str) -> str:
@@ -88,5 +89,5 @@ async def _run(work: Callable[..., T], *args: object) -> T:
         return await asyncio.to_thread(work, *args)
 
 
-def _weak(text: str) -> BadRequestError:
-    return BadRequestError(text, field="password", reason="password_weak")
+def _weak(field: str, text: str) -> BadRequestError:
+    return BadRequestError(text, field=field, reason="password_weak")

@@ -55,6 +55,11 @@ class Membership(msgspec.Struct, frozen=True):
     name: str
     role: Role
 
+    @property
+    def scope(self) -> dict[str, str | int]:
+        """What every statement names: the merchant and its bucket."""
+        return {"bucket": self.bucket, "merchant_id": self.merchant_id}
+
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A user as the merchant's other users see it. Times in UTC."""
@@ -139,6 +144,50 @@ async def set_password(conn: Connection, user_id: str, password_hash: str) -> No
         raise NotFoundError("there is no such user")
 
 
+async def renew_hash(conn: Connection, user: User, password_hash: str) -> None:
+    """Keep the same password under today's parameters; no session ends."""
+    values = {"id": user.id, "old_hash": user.password_hash, "password_hash": password_hash}
+    await conn.execute(SQL["renew_hash"], values)
+
+
+async def rename(conn: Connection, user_id: str, name: str) -> None:
+    """Change what others call a user; `name` as `read_name` gives it."""
+    await conn.execute(SQL["rename_user"], {"id": user_id, "name": name})
+
+
+async def set_operator(conn: Connection, user_id: str, *, operator: bool) -> None:
+    """Say whether a user sees all merchants. Its sessions end."""
+    await conn.execute(SQL["operator_set_operator"], {"id": user_id, "operator": operator})
+
+
+async def set_disabled(conn: Connection, user_id: str, *, disabled: bool) -> None:
+    """Shut a user out, or let it in again. Its sessions end."""
+    await conn.execute(SQL["operator_disable_user"], {"id": user_id, "disabled": disabled})
+
+
+async def set_totp(conn: Connection, user_id: str, sealed: bytes | None, *, step: int) -> None:
+    """Give a user a second factor, or take it away, within a transaction. Sessions and recovery codes end.
+
+    Args:
+        conn: within a transaction.
+        user_id: whose.
+        sealed: the secret, sealed for `totp:<user id>`; None for no second factor.
+        step: of the code that proved it: it is not good again.
+    """
+    await conn.execute(SQL["set_totp"], {"id": user_id, "sealed_totp": sealed, "step": step})
+
+
+async def use_totp(conn: Connection, user_id: str, step: int) -> bool:
+    """Take a code by its step; False if it, or a later one, was used before."""
+    return bool(await fetch(conn, SQL["use_totp"], {"id": user_id, "step": step}))
+
+
+async def count_recovery_codes(conn: Connection, user_id: str) -> int:
+    """How many are left."""
+    (row,) = await fetch(conn, SQL["count_recovery_codes"], {"id": user_id})
+    return int(row["codes"])
+
+
 async def add_link(conn: Connection, user_id: str) -> str:
     """The token of a link with which the user chooses a password; the ones before stop working."""
     token = secrets.token_urlsafe(32)
@@ -168,13 +217,25 @@ async def members(conn: Connection, merchant_id: str) -> list[Member]:
     return msgspec.convert(await fetch(conn, SQL["list_members"], {"merchant_id": merchant_id}), list[Member])
 
 
-async def grant(conn: Connection, merchant_id: str, user_id: str, role: Role) -> Role | None:
+async def grant(
+    conn: Connection, merchant_id: str, user_id: str, role: Role, *, only_members: bool = False
+) -> Role | None:
     """Say what a user may do for a merchant, within a transaction; the role before.
 
+    Args:
+        conn: within a transaction; whoever else changes this merchant's users waits for its end.
+        merchant_id: for whom.
+        user_id: who.
+        role: what they may do.
+        only_members: change it, and give nobody a first one.
+
     Raises:
+        NotFoundError: `only_members`, and it is no user of this merchant.
         BadRequestError: `last_owner`, or `too_many_members`.
     """
     stands = await _judge(conn, merchant_id, user_id)
+    if only_members and stands["role"] is None:
+        raise NotFoundError("there is no such user")
     if stands["role"] == "owner" and role != "owner" and not stands["other_owners"]:
         raise BadRequestError("A merchant keeps at least one owner.", field="role", reason="last_owner")
     if stands["role"] is None and stands["members"] >= MAX_MEMBERS:

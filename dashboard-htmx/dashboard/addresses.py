@@ -1,0 +1,56 @@
+"""Where to go: addresses of our own, and never one that a stranger has written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+if TYPE_CHECKING:
+    from litestar import Request
+
+    from gateway.config import Config
+
+HOME = "/dashboard"
+SIGN_IN = "/login"
+_MOST = 1000
+
+
+def safe(wanted: str | None) -> str:
+    """A path under the dashboard that somebody wants to go on to; home, if it is anything else.
+
+    Browsers read a backslash as a slash, drop tabs and line ends, and take `//host` for another site.
+    """
+    if not wanted or len(wanted) > _MOST or not wanted.isascii() or not wanted.isprintable() or "\\" in wanted:
+        return HOME
+    parts = urlsplit(wanted)
+    if parts.scheme or parts.netloc or not (parts.path == HOME or parts.path.startswith(f"{HOME}/")):
+        return HOME
+    if "//" in parts.path or ".." in parts.path.split("/"):
+        return HOME
+    return wanted
+
+
+def sign_in(wanted: str) -> str:
+    """The sign-in page, which goes on to `wanted`."""
+    goal = safe(wanted)
+    return SIGN_IN if goal == HOME else f"{SIGN_IN}?next={quote(goal, safe='/')}"
+
+
+def own(request: Request[Any, Any, Any]) -> str:
+    """The request's path with its query."""
+    query = request.scope["query_string"].decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def shown(request: Request[Any, Any, Any]) -> str:
+    """The path of the page on which htmx works."""
+    parts = urlsplit(request.headers.get("hx-current-url", ""))
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def public(request: Request[Any, Any, Any], config: Config, path: str) -> str:
+    """A path of ours as a link that can be sent to somebody."""
+    base = config.dashboard_url.rstrip("/")
+    if not base:
+        base = f"{'http' if config.test_mode else 'https'}://{request.headers.get('host', '')}"
+    return base + path

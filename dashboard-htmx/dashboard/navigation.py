@@ -1,0 +1,57 @@
+"""What the navigation shows. A page stands here when it is there, and not before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from dashboard.sessions import Session
+    from gateway.users import Role
+
+
+class Item(NamedTuple):
+    """A place to go to."""
+
+    label: str
+    path: str
+    icon: str
+    """A name of `ui.icon`."""
+    need: Role | None = "viewer"
+    """Who is shown it. None: everybody who is signed in."""
+    on_phone: bool = False
+    """Whether it stands in the bar at the bottom of a phone, too, which has room for four."""
+
+
+ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
+    (
+        "",
+        (Item("Overview", "/dashboard", "home", on_phone=True),),
+    ),
+    (
+        "Organisation",
+        (
+            Item("Team", "/dashboard/team", "users", "owner", on_phone=True),
+            Item("Audit log", "/dashboard/audit", "scroll", "owner", on_phone=True),
+        ),
+    ),
+    (
+        "You",
+        (Item("Your account", "/dashboard/account", "user", None, on_phone=True),),
+    ),
+)
+
+
+def shown(session: Session) -> list[tuple[str, list[Item]]]:
+    """The groups and items that this user may open."""
+    groups = [(title, [item for item in items if _open(session, item)]) for title, items in ITEMS]
+    return [(title, items) for title, items in groups if items]
+
+
+def current(path: str) -> str:
+    """The path of the item that a page belongs to: the longest that it begins with."""
+    paths = [item.path for _, items in ITEMS for item in items]
+    return max((one for one in paths if path == one or path.startswith(f"{one}/")), key=len, default="")
+
+
+def _open(session: Session, item: Item) -> bool:
+    return item.need is None or session.may(item.need)

@@ -1,0 +1,133 @@
+"""Turn a template into an answer: the whole page, or the part of it that htmx asks for; and where to go on to."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import MediaType, Response
+from litestar.response import Redirect
+
+from dashboard import addresses, assets, cookies, navigation, words
+from dashboard.admission import FIELD, HEADER, csrf_token
+from dashboard.cookies import Flash
+
+if TYPE_CHECKING:
+    from litestar import Request
+
+    from dashboard.admission import Visit
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # To ourselves the whole address, which htmx and the sign-in need; to others nothing.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(
+        f"{feature}=()"
+        for feature in ("camera", "microphone", "geolocation", "payment", "usb", "browsing-topics", "display-capture")
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Vary": "HX-Request, HX-Target, Cookie",
+}
+_MAIN = "main"
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates. Every value is escaped; there is no `|safe` in them (a test looks)."""
+    made = Environment(
+        loader=PackageLoader("dashboard", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(words.FILTERS)
+    made.globals["ui"] = made.get_template("ui.html").module
+    return made
+
+
+def is_part(request: Request[Any, Any, Any]) -> bool:
+    """Whether htmx asks for a part of a page. What it restores from the history is a whole page."""
+    headers = request.headers
+    return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
+
+
+def render(
+    request: Request[Any, Any, Any], name: str, *, status: int = 200, part: str = "", **context: object
+) -> Response[str]:
+    """Answer a page, or, to htmx, one block of it.
+
+    The block is the one that is called like the element that htmx is about to swap (`hx-target="#deliveries"` is
+    `{% block deliveries %}`, a hyphen is an underscore), or else `main`.
+
+    Args:
+        request: who asks.
+        name: the template, `payments.html`; it extends `base.html`.
+        status: of the answer. htmx swaps 2xx and 422.
+        part: the block, where the target's name is not it.
+        **context: what the template shows.
+    """
+    state, gateway = request.scope["state"], request.app.state.gateway
+    visit: Visit | None = state.get("visit")
+    session = visit.session if visit and visit.session and visit.session.signed_in else None
+    came = cookies.read_flash(request, gateway.sealer)
+    values = {
+        "me": session,
+        "nav": navigation.shown(session) if session else [],
+        "here": navigation.current(request.scope["path"]),
+        "path": addresses.own(request),
+        "csrf": csrf_token(gateway.sealer, visit.token) if visit else "",
+        "csrf_field": FIELD,
+        "csrf_header": HEADER,
+        "flashes": [*came, *state.pop("flashes", [])],
+        "theme": cookies.read_theme(request),
+        "static": assets.base(),
+        "test_mode": gateway.config.test_mode,
+    } | context
+    template = environment().get_template(name)
+    if is_part(request):
+        block = _block(part or request.headers.get("hx-target", ""), template.blocks)
+        parts = [block, "toasts"] if values["flashes"] else [block]
+        html = "".join("".join(template.blocks[one](template.new_context(values))) for one in parts)
+    else:
+        html = template.render(values)
+    set_cookies = [cookies.session(gateway.config, visit.token)] if visit and visit.new else []
+    if came:
+        set_cookies.append(cookies.no_flash(gateway.config))
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=HEADERS, cookies=set_cookies)
+
+
+def _block(wanted: str, blocks: Any) -> str:
+    name = wanted.replace("-", "_")
+    return name if name in blocks else _MAIN
+
+
+def say(request: Request[Any, Any, Any], text: str, kind: str = "good") -> None:
+    """Let the page that this request ends with say something once, in a corner. `kind`: `good`, `bad` or `info`."""
+    request.scope["state"].setdefault("flashes", []).append(Flash(kind, text))
+
+
+def go(request: Request[Any, Any, Any], path: str) -> Redirect:
+    """After a form: show that page, which says what became of it. htmx follows, and swaps its part of it."""
+    gateway, state = request.app.state.gateway, request.scope["state"]
+    flashes = [*cookies.read_flash(request, gateway.sealer), *state.pop("flashes", [])]
+    made = Redirect(path, status_code=303, headers={"Cache-Control": "no-store"})
+    if flashes:
+        made.cookies.append(cookies.flash(gateway.config, gateway.sealer, flashes[-3:]))
+    return made

@@ -1,0 +1,169 @@
+// What the pages gain from a script. Without it every link and every form still works.
+
+document.documentElement.classList.add("scripted");
+
+const ON_SHOW = [];
+/** Run `work(root)` for the page now, and for every part that htmx puts into it later. */
+const always = (work) => ON_SHOW.push(work);
+const show = (root) => ON_SHOW.forEach((work) => work(root));
+const all = (root, what) => [...(root.matches?.(what) ? [root] : []), ...root.querySelectorAll(what)];
+
+// Copy buttons
+
+always((root) => {
+  for (const button of all(root, "[data-copy]")) button.hidden = !navigator.clipboard;
+});
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    toast("Copied.", "good");
+  } catch {
+    toast("The browser does not let us copy. Select the text instead.", "bad");
+  }
+});
+
+// Toasts
+
+const STAYS = { good: 5000, info: 5000, bad: 12000 }; // milliseconds
+const ICONS = { good: "M4.5 12.5l5 5 10-11", bad: "M12 4 2.8 19.5h18.4L12 4ZM12 10v4.5M12 17h.01", info: "M12 11v5M12 8h.01" };
+
+export function toast(text, kind = "info") {
+  const made = document.createElement("p");
+  made.className = `toast ${kind}`;
+  made.dataset.toast = "";
+  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of Object.entries({ class: "icon", width: 18, height: 18, viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round", "aria-hidden": "true" })) icon.setAttribute(name, value);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[kind] ?? ICONS.info);
+  icon.append(path);
+  const words = document.createElement("span");
+  words.textContent = text;
+  made.append(icon, words);
+  document.getElementById("toasts")?.append(made);
+  show(made);
+}
+always((root) => {
+  for (const one of all(root, "[data-toast]")) {
+    const kind = ["good", "bad", "info"].find((name) => one.classList.contains(name)) ?? "info";
+    setTimeout(() => one.remove(), STAYS[kind]);
+    one.addEventListener("click", () => one.remove());
+  }
+});
+
+// Times: "5 min ago" must not stay for an hour
+
+const UNITS = [[60, "", 1], [3600, "min", 60], [172800, "h", 3600], [Infinity, "d", 86400]]; // seconds
+function ago(seconds) {
+  const far = Math.abs(seconds);
+  const [, unit, size] = UNITS.find(([until]) => far < until);
+  if (!unit) return seconds >= 0 ? "just now" : "in a moment";
+  const text = `${Math.floor(far / size)} ${unit}`;
+  return seconds > 0 ? `${text} ago` : `in ${text}`;
+}
+function refreshTimes(root) {
+  for (const one of all(root, "time[data-ago]")) {
+    const text = ago((Date.now() - Date.parse(one.dateTime)) / 1000);
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+always(refreshTimes);
+setInterval(() => refreshTimes(document), 15000);
+
+// Times in full: in the reader's own zone, with UTC kept beside
+
+always((root) => {
+  for (const one of all(root, "time[title]")) {
+    const at = new Date(one.dateTime);
+    if (!Number.isNaN(at.valueOf())) one.title = `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" })} (${one.title.replace(/^.*\((.*)\)$/, "$1")})`;
+  }
+});
+
+// The theme, at once
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-themes]");
+  if (!form) return;
+  event.preventDefault();
+  const chosen = event.submitter?.value ?? "";
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  else delete document.documentElement.dataset.theme;
+  for (const button of document.querySelectorAll("[data-themes] button")) button.setAttribute("aria-pressed", String(button.value === chosen));
+  const body = new URLSearchParams(new FormData(form));
+  body.set("theme", chosen);
+  fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => {});
+  document.dispatchEvent(new CustomEvent("theme"));
+});
+
+// Choices that need no button beside them
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+});
+
+// Disclosures that close when one looks elsewhere
+
+document.addEventListener("click", (event) => {
+  for (const open of document.querySelectorAll("details.confirm[open], details[data-closes][open]")) {
+    if (!open.contains(event.target)) open.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const open of document.querySelectorAll("details.confirm[open], details[data-closes][open]")) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});
+
+// The demo's users on the sign-in page
+
+always((root) => {
+  for (const button of all(root, "[data-fill-email]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      document.getElementById("email").value = button.dataset.fillEmail;
+      document.getElementById("password").value = button.dataset.fillPassword;
+      document.querySelector("[data-test-id=sign-in-button]").focus();
+    });
+  }
+});
+
+// Live parts: data-live is the address of a stream; every word of it triggers `live`, on which hx-trigger waits
+
+const EVERY = 10000; // milliseconds between two looks where no stream is to be had
+const streams = new Map();
+function listen(element) {
+  let source = null;
+  let timer = 0;
+  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open]") && window.htmx?.trigger(element, "live");
+  const poll = () => { timer ||= setInterval(wake, EVERY); };
+  const open = () => {
+    source = new EventSource(element.dataset.live);
+    source.addEventListener("new", wake);
+    source.addEventListener("open", () => { clearInterval(timer); timer = 0; });
+    source.addEventListener("error", poll); // closed for good (503), or between two streams
+  };
+  const close = () => { source?.close(); clearInterval(timer); timer = 0; };
+  open();
+  return close;
+}
+always((root) => {
+  for (const [element, close] of streams) {
+    if (!element.isConnected) { close(); streams.delete(element); }
+  }
+  for (const element of all(root, "[data-live]")) {
+    if (!streams.has(element)) streams.set(element, listen(element));
+  }
+});
+addEventListener("pagehide", () => { for (const close of streams.values()) close(); streams.clear(); });
+
+// What htmx brings, and what it cannot bring
+
+document.addEventListener("htmx:load", (event) => show(event.detail.elt));
+document.addEventListener("htmx:responseError", (event) => toast(event.detail.xhr.responseText.slice(0, 300) || "That did not work.", "bad"));
+document.addEventListener("htmx:sendError", () => toast("The dashboard cannot be reached. Try again in a moment.", "bad"));
+document.addEventListener("htmx:timeout", () => toast("That took too long. Try again in a moment.", "bad"));
+
+show(document.documentElement);

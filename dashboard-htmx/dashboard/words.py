@@ -1,0 +1,88 @@
+"""What templates say in words: amounts, times, browsers, states."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.checkout.amounts import shown as amount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_TONES = {
+    **dict.fromkeys(("success", "processed", "paid", "enabled", "live", "active", "healthy", "owner", "done"), "good"),
+    **dict.fromkeys(("failed", "disabled", "silent", "revoked", "broken"), "bad"),
+    **dict.fromkeys(("pending", "attempted", "failing", "paused", "processing", "running", "invited"), "wait"),
+}
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def ago(time: datetime | None) -> str:
+    """How long since, or until: `just now`, `5 min ago`, `in 3 h`, `12 d ago`. The script keeps it true."""
+    if time is None:
+        return "never"
+    seconds = (datetime.now(UTC) - time).total_seconds()
+    far = abs(seconds)
+    if far < _MINUTE:
+        return "just now" if seconds >= 0 else "in a moment"
+    unit, size = ("min", _MINUTE) if far < _HOUR else ("h", _HOUR) if far < 2 * _DAY else ("d", _DAY)
+    text = f"{int(far // size)} {unit}"
+    return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def full(time: datetime) -> str:
+    """To the second, in UTC: `22 Nov 2026, 13:05:09 UTC`."""
+    return f"{time.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
+
+
+def day(time: datetime) -> str:
+    """`22 Nov 2026`."""
+    return f"{time.astimezone(UTC):%-d %b %Y}"
+
+
+def iso(time: datetime) -> str:
+    """As `<time datetime>` wants it."""
+    return time.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def tone(state: str) -> str:
+    """The colour of a state: `good`, `bad`, `wait` or `calm`. Never the only sign of it: the word stands beside."""
+    return _TONES.get(state, "calm")
+
+
+def count(number: int) -> str:
+    """With a comma at each thousand."""
+    return f"{number:,}"
+
+
+def browser(agent: str) -> str:
+    """Which browser on which system, as far as it says so: `Firefox on Windows`."""
+    name = next((name for sign, name in _BROWSERS if sign in agent), "")
+    system = next((name for sign, name in _SYSTEMS if sign in agent), "")
+    return f"{name} on {system}" if name and system else name or system or (agent[:40] or "unknown")
+
+
+def initials(text: str) -> str:
+    """Two letters for a person or a merchant."""
+    words = re.findall(r"\w+", text)
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words[:1])).upper() or "?"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "amount": amount,
+    "ago": ago,
+    "full": full,
+    "day": day,
+    "iso": iso,
+    "tone": tone,
+    "count": count,
+    "browser": browser,
+    "initials": initials,
+}
