@@ -20,7 +20,14 @@ def safe(wanted: str | None) -> str:
 
     Browsers read a backslash as a slash, drop tabs and line ends, and take `//host` for another site.
     """
-    if not wanted or len(wanted) > _MOST or not wanted.isascii() or not wanted.isprintable() or "\\" in wanted:
+    if (
+        not wanted
+        or not wanted.startswith(HOME)
+        or len(wanted) > _MOST
+        or not wanted.isascii()
+        or not wanted.isprintable()
+        or "\\" in wanted
+    ):
         return HOME
     parts = urlsplit(wanted)
     if parts.scheme or parts.netloc or not (parts.path == HOME or parts.path.startswith(f"{HOME}/")):

@@ -44,9 +44,10 @@ class _Topic:
 class Live:
     """The topics of a process."""
 
-    def __init__(self, *, most: int) -> None:
-        """Set up; `most` streams may be open at once."""
+    def __init__(self, *, most: int, interval: float = INTERVAL) -> None:
+        """Set up; `most` streams may be open at once, and each thing is looked at every `interval` seconds."""
         self._most = most
+        self._interval = interval
         self._topics: dict[str, _Topic] = {}
         self.streams = 0
         """How many are open."""
@@ -118,4 +119,4 @@ class Live:
                     topic.changed.set()
                     topic.changed = asyncio.Event()
                 topic.mark = mark
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)

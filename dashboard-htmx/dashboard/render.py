@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +13,7 @@ from litestar.response import Redirect
 from dashboard import addresses, assets, cookies, navigation, words
 from dashboard.admission import FIELD, HEADER, csrf_token
 from dashboard.cookies import Flash
+from gateway.errors import RateLimitedError
 
 if TYPE_CHECKING:
     from litestar import Request
@@ -69,7 +71,7 @@ def is_part(request: Request[Any, Any, Any]) -> bool:
 
 
 def render(
-    request: Request[Any, Any, Any], name: str, *, status: int = 200, part: str = "", **context: object
+    request: Request[Any, Any, Any], name: str, *, status: int | None = None, part: str = "", **context: object
 ) -> Response[str]:
     """Answer a page, or, to htmx, one block of it.
 
@@ -79,7 +81,8 @@ def render(
     Args:
         request: who asks.
         name: the template, `payments.html`; it extends `base.html`.
-        status: of the answer. htmx swaps 2xx and 422.
+        status: of the answer; without it, by the context's `error`: 200, 422 for a form that cannot be right, 429.
+            htmx swaps 2xx and 422.
         part: the block, where the target's name is not it.
         **context: what the template shows.
     """
@@ -103,14 +106,20 @@ def render(
     template = environment().get_template(name)
     if is_part(request):
         block = _block(part or request.headers.get("hx-target", ""), template.blocks)
-        parts = [block, "toasts"] if values["flashes"] else [block]
-        html = "".join("".join(template.blocks[one](template.new_context(values))) for one in parts)
+        html = "".join(template.blocks[block](template.new_context(values)))
+        if values["flashes"]:
+            html += environment().get_template("toasts.html").render(values)
     else:
         html = template.render(values)
+    headers, error = HEADERS, context.get("error")
+    if isinstance(error, RateLimitedError):
+        headers = headers | {"Retry-After": str(math.ceil(error.retry_after))}
+    if status is None:
+        status = 200 if error is None else 429 if isinstance(error, RateLimitedError) else 422
     set_cookies = [cookies.session(gateway.config, visit.token)] if visit and visit.new else []
     if came:
         set_cookies.append(cookies.no_flash(gateway.config))
-    return Response(html, status_code=status, media_type=MediaType.HTML, headers=HEADERS, cookies=set_cookies)
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=headers, cookies=set_cookies)
 
 
 def _block(wanted: str, blocks: Any) -> str:

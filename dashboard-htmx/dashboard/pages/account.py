@@ -52,9 +52,7 @@ async def confirmed(request: AnyRequest, password: str) -> users.User:
     return await signing_in.confirm(request.app.state.gateway, browser, visit.me.user_id or "", password)
 
 
-async def show(
-    request: AnyRequest, *, status: int = 200, error: LedgateError | None = None, at: str = ""
-) -> Response[Any]:
+async def show(request: AnyRequest, *, error: LedgateError | None = None, at: str = "") -> Response[Any]:
     """The page; `error` stands in the form `at`."""
     gateway, visit = request.app.state.gateway, visit_of(request)
     user_id = visit.me.user_id or ""
@@ -63,7 +61,7 @@ async def show(
         own = await users.memberships(conn, user_id)
         codes = await users.count_recovery_codes(conn, user_id)
     return render(
-        request, "account.html", status=status, sessions=listed, memberships=own, codes=codes, least=passwords.LEAST,
+        request, "account.html", sessions=listed, memberships=own, codes=codes, least=passwords.LEAST,
         error=error, at=at,
     )  # fmt: skip
 
@@ -82,7 +80,7 @@ async def change_name(request: AnyRequest) -> Response[Any]:
     try:
         name = users.read_name(form.name)
     except BadRequestError as error:
-        return await show(request, status=422, error=error, at="name")
+        return await show(request, error=error, at="name")
     async with request.app.state.gateway.database.transaction() as conn:
         await users.rename(conn, visit.me.user_id or "", name)
         await audit.note(conn, scope_of(visit), visit.actor, "user.renamed", visit.me.user_id or "")
@@ -100,7 +98,7 @@ async def change_password(request: AnyRequest) -> Response[Any]:
         await confirmed(request, form.password)
         passwords.check(form.new_password, about=(me.email or "", me.user_name or ""), field="new_password")
     except (BadRequestError, RateLimitedError) as error:
-        return await show(request, status=422, error=error, at="password")
+        return await show(request, error=error, at="password")
     hashed = await passwords.make(form.new_password)
     async with gateway.database.transaction() as conn:
         await users.set_password(conn, me.user_id or "", hashed)

@@ -16,11 +16,10 @@ from dashboard.sessions import Session
 from dashboard.signing_in import Browser
 from gateway import audit, demo, passwords, users
 from gateway.audit import OPERATORS
-from gateway.errors import BadRequestError, LedgateError, RateLimitedError
+from gateway.errors import BadRequestError, LedgateError
 
 AnyRequest = Request[Any, Any, Any]
 Short = Annotated[str, Meta(max_length=300)]
-_UNPROCESSABLE = 422
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -130,7 +129,7 @@ async def send_key(request: AnyRequest) -> Response[Any]:
     try:
         token = await signing_in.by_key(_gateway(request), _browser(request), form.key_id.strip(), form.secret.strip())
     except LedgateError as error:
-        return render(request, "sign_in_key.html", status=_status(error), form=form, error=error)
+        return render(request, "sign_in_key.html", form=form, error=error)
     await _leave(request, visit_of(request))
     return _enter(request, token, "/login/setup")
 
@@ -161,9 +160,7 @@ async def send_setup(request: AnyRequest) -> Response[Any]:
             password=form.password,
         )
     except BadRequestError as error:
-        return render(
-            request, "sign_in_setup.html", status=_UNPROCESSABLE, form=form, error=error, merchant=session.merchant_name
-        )
+        return render(request, "sign_in_setup.html", form=form, error=error, merchant=session.merchant_name)
     say(request, f"Welcome. You are the owner of {session.merchant_name}.")
     return _enter(request, token, addresses.HOME)
 
@@ -211,27 +208,20 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
 def _sign_in_page(request: AnyRequest, form: SignIn, error: LedgateError | None = None) -> Response[Any]:
     test_mode = _gateway(request).config.test_mode
     shown = demo.USERS if test_mode else ()
-    status = _status(error) if error else 200
-    return render(
-        request, "sign_in.html", status=status, form=form, error=error, demo_users=shown, demo_password=demo.PASSWORD
-    )
+    return render(request, "sign_in.html", form=form, error=error, demo_users=shown, demo_password=demo.PASSWORD)
 
 
 def _code_page(request: AnyRequest, error: LedgateError | None = None) -> Response[Any]:
-    return render(request, "sign_in_code.html", status=_status(error) if error else 200, error=error)
+    return render(request, "sign_in_code.html", error=error)
 
 
 async def _link_page(request: AnyRequest, token: str, error: LedgateError | None = None) -> Response[Any]:
     async with _gateway(request).database.connection(reading=True) as conn:
         known = await users.find_link(conn, token) if token else None
-    status = _status(error) if error else 200 if known else 404
+    status = None if error or known else 404
     return render(
         request, "sign_in_link.html", status=status, known=known, token=token, error=error, least=passwords.LEAST
     )
-
-
-def _status(error: LedgateError) -> int:
-    return error.status if isinstance(error, RateLimitedError) else _UNPROCESSABLE
 
 
 def _staged(request: AnyRequest, stage: str) -> Session | None:

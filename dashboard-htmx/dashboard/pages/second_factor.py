@@ -50,7 +50,7 @@ async def begin(request: AnyRequest) -> Response[Any]:
     try:
         user = await account.confirmed(request, form.password)
     except (BadRequestError, RateLimitedError) as error:
-        return await account.show(request, status=422, error=error, at="second_factor")
+        return await account.show(request, error=error, at="second_factor")
     if user.sealed_totp is not None:
         return go(request, account.HERE)
     sealed = gateway.sealer.seal(totp.new_secret(), context=f"totp:{user.id}")
@@ -98,7 +98,7 @@ async def renew_codes(request: AnyRequest) -> Response[Any]:
     try:
         user = await account.confirmed(request, form.password)
     except (BadRequestError, RateLimitedError) as error:
-        return await account.show(request, status=422, error=error, at="codes")
+        return await account.show(request, error=error, at="codes")
     if user.sealed_totp is None:
         return go(request, account.HERE)
     async with gateway.database.transaction() as conn:
@@ -116,7 +116,7 @@ async def remove(request: AnyRequest) -> Response[Any]:
     try:
         user = await account.confirmed(request, form.password)
     except (BadRequestError, RateLimitedError) as error:
-        return await account.show(request, status=422, error=error, at="second_factor_off")
+        return await account.show(request, error=error, at="second_factor_off")
     async with gateway.database.transaction() as conn:
         right = await signing_in.use_code(conn, gateway, user, form.code)
         if right:
@@ -125,7 +125,7 @@ async def remove(request: AnyRequest) -> Response[Any]:
             await audit.note(conn, account.scope_of(visit), visit.actor, "user.second_factor_removed", user.id)
     if not right:
         wrong = BadRequestError("This code is wrong, or was used before.", field="code", reason="code_wrong")
-        return await account.show(request, status=422, error=wrong, at="second_factor_off")
+        return await account.show(request, error=wrong, at="second_factor_off")
     say(request, "The second factor is off.")
     response = go(request, account.HERE)
     response.cookies.append(cookies.session(gateway.config, token))
@@ -142,9 +142,7 @@ async def _prepared(request: AnyRequest) -> bytes | None:
 
 def _page(request: AnyRequest, secret: bytes, error: LedgateError | None = None) -> Response[Any]:
     code = codes.draw(totp.link(secret, account=visit_of(request).me.email or ""))
-    return render(
-        request, "second_factor.html", status=422 if error else 200, secret=totp.text(secret), code=code, error=error
-    )
+    return render(request, "second_factor.html", secret=totp.text(secret), code=code, error=error)
 
 
 HANDLERS = (begin, show_begun, prove, renew_codes, remove)

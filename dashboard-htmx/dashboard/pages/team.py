@@ -170,7 +170,7 @@ async def _page(
     async with request.app.state.gateway.database.connection(reading=True) as conn:
         found = await users.members(conn, merchant.merchant_id)
     return render(
-        request, "team.html", status=422 if error else 200, members=found, roles=ROLES, error=error,
+        request, "team.html", members=found, roles=ROLES, error=error,
         form=form or Invite(), link=link, invited=invited, hours=users.LINK_LIFE // 3600,
     )  # fmt: skip
 
