@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from dashboard import json_text
 from gateway.checkout.amounts import shown as amount
 
 if TYPE_CHECKING:
@@ -85,4 +86,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "browser": browser,
     "initials": initials,
+    "json_tokens": json_text.tokens,
 }
