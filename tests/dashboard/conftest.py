@@ -94,6 +94,14 @@ class House:
     def app(self) -> Any:
         return self._transport.app  # type: ignore[attr-defined]
 
+    def held(self) -> float:
+        """How long who guesses must wait, in seconds; and an hour is put on top, however slow the test is."""
+        rows = self.conn.execute(
+            "UPDATE sign_in_tries SET blocked_until = blocked_until + interval '1 hour' WHERE blocked_until > tried_at"
+            " RETURNING extract(epoch FROM blocked_until - tried_at)::float - 3600 AS seconds"
+        ).fetchall()
+        return max((float(row["seconds"]) for row in rows), default=0.0)
+
     def audit(self) -> list[tuple[str, str]]:
         """Actor and action, the oldest first."""
         rows = self.conn.execute("SELECT actor, action FROM audit_log ORDER BY id").fetchall()

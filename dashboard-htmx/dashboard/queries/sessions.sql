@@ -58,7 +58,7 @@ LIMIT 100;
 
 -- name: take_try
 -- Count a try before it is judged, so that many at once are many tries. No row back: the subject is blocked. The wait
--- begins after `free` failures and doubles with each; a day without any forgets them.
+-- begins with 5 seconds after `free` failures and doubles with each; a day without any forgets them.
 INSERT INTO sign_in_tries AS t (subject, failures, tried_at, blocked_until)
 VALUES (%(subject)s, 1, statement_timestamp(), statement_timestamp())
 ON CONFLICT (subject) DO UPDATE SET
@@ -67,7 +67,7 @@ ON CONFLICT (subject) DO UPDATE SET
     blocked_until = CASE
         WHEN t.tried_at < statement_timestamp() - interval '1 day' OR t.failures + 1 < %(free)s THEN statement_timestamp()
         ELSE statement_timestamp()
-            + make_interval(secs => least(%(longest)s, power(2, least(t.failures + 1 - %(free)s, 20)))::float8)
+            + make_interval(secs => least(%(longest)s, 5 * power(2, least(t.failures + 1 - %(free)s, 20)))::float8)
     END
 WHERE t.blocked_until <= statement_timestamp()
 RETURNING failures;
