@@ -53,7 +53,9 @@ async def test_a_token_opens_its_own_order_and_no_other(shop: Shop) -> None:
     assert (payment["order_id"], payment["amount"]) == ("order_a", 100)
 
 
-@pytest.mark.parametrize("forgery", ["", "x", "x.y", "bGxs.test:00", "order", "signature", "cut", "long"])
+@pytest.mark.parametrize(
+    "forgery", ["", "x", "x.y", "bGxs.test:00", "order", "signature", "cut", "long", "letters", "ciphers"]
+)
 async def test_a_forged_token_opens_nothing(shop: Shop, forgery: str) -> None:
     shop.order("order_a")
     shop.order("order_b")
@@ -66,6 +68,8 @@ async def test_a_forged_token_opens_nothing(shop: Shop, forgery: str) -> None:
         "signature": f"{encoded}.{signature[:-1]}z",
         "cut": encoded,
         "long": "a" * 3000,
+        "letters": f"{encoded}.{signature[:-1]}\u00e9",
+        "ciphers": f"\u00e9.{signature}",
     }
     page.token = changed.get(forgery, forgery)
 
@@ -175,11 +179,23 @@ async def test_guessing_is_slowed_down_by_address(config: Config, demo_merchant:
         ("10.1.0.1", "192.0.2.66, 198.51.100.1", "198.51.100.1"),  # what the visitor wrote, and what our proxy saw
         ("10.1.0.1", "198.51.100.1, 10.2.0.7", "198.51.100.1"),  # through two of ours
         ("10.1.0.1", "", "10.1.0.1"),
-        ("10.1.0.1", "nonsense", "nonsense"),
+        ("10.1.0.1", "nonsense", "10.1.0.1"),
+        ("10.1.0.1", "192.0.2.66 | 198.51.100.1", "198.51.100.1"),  # a proxy that adds a header of its own
+        ("10.1.0.1", "192.0.2.66, 10.9.9.9 | 198.51.100.1, 10.2.0.7", "198.51.100.1"),
+        ("10.1.0.1", "198.51.100.1:4711", "198.51.100.1"),  # the port is another one each time
+        ("10.1.0.1", "[2001:db8:1:2::7]:4711", "2001:db8:1:2::/64"),
+        ("10.1.0.1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "198.51.100.1", "2001:db8:1:2::/64"),
+        ("::ffff:198.51.100.1", "", "198.51.100.1"),
+        ("::ffff:10.1.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.1.0.1", ", ,", "10.1.0.1"),
+        ("testclient", "198.51.100.1", "testclient"),
     ],
 )
 def test_visitors_are_counted_by_the_last_address_before_our_proxies(peer: str, forwarded: str, counted: str) -> None:
-    scope: Any = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded.encode())]}
+    """An address is a household's: whoever has a network of 2^64 of them is counted once."""
+    headers = [(b"x-forwarded-for", line.strip().encode()) for line in forwarded.split("|")]
+    scope: Any = {"type": "http", "client": (peer, 1), "headers": headers}
     assert address(Request(scope), egress.networks("10.0.0.0/8")) == counted
 
 
