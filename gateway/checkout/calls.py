@@ -145,9 +145,11 @@ async def start_payment(request: AnyRequest, data: JSONBody[Pay]) -> Response[Vi
         )
     hosted = request.app.state.checkout
     address = visitors.address(request, hosted.proxies)
+    hosted.payers.take(address)
     hosted.tries.take(f"{merchant.merchant_id}/{session.order_id}/{address}")
+    how: dict[str, Any] = {"attempt": attempt, "sealer": gateway.sealer, "earnest": not gateway.config.test_mode}
     async with gateway.database.transaction() as conn:
-        started = await paying.pay(conn, merchant, session, data, attempt=attempt, sealer=gateway.sealer)
+        started = await paying.pay(conn, merchant, session, data, **how)
     if started.new:
         gateway.doorbell.ring()
     request.scope["state"]["replayed"] = not started.new or None

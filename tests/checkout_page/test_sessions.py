@@ -197,14 +197,3 @@ def test_visitors_are_counted_by_the_last_address_before_our_proxies(peer: str, 
     headers = [(b"x-forwarded-for", line.strip().encode()) for line in forwarded.split("|")]
     scope: Any = {"type": "http", "client": (peer, 1), "headers": headers}
     assert address(Request(scope), egress.networks("10.0.0.0/8")) == counted
-
-
-async def test_cards_cannot_be_tried_out_on_one_order(config: Config, demo_merchant: str, conn: Conn) -> None:
-    """Outside of test mode, an address has so many tries at an order; the form says to wait."""
-    earnest = msgspec.structs.replace(config, test_mode=False, secret_keys="a:" + base64.b64encode(bytes(32)).decode())
-    async with side_by_side(earnest, make_app) as made:
-        shop = Shop(made.client, conn)
-        page = await shop.open("order_test_123")
-        codes = [(await page.try_to_pay({"method": "upi", "vpa": "x"}, attempt=n)).status_code for n in range(25)]
-    assert codes[:20] == [400] * 20
-    assert 429 in codes
