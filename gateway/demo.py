@@ -1,4 +1,4 @@
-"""The demo merchant of the quick start: credentials, endpoint and orders that a fresh start has."""
+"""The merchants of a fresh start in test mode: the quick start's, and the demo shop's."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ WEBHOOK_SECRET = "whsec_test_abc123"  # noqa: S105
 ORDER_IDS = ("order_test_123", "order_123")
 AMOUNT = 50000
 
+SHOP_ID = "mer_demo_shop"
+SHOP_KEY_ID = "key_test_shop123"
+SHOP_SECRET = "secret_test_shop789"  # noqa: S105
+
 
 async def seed(database_url: str, config: Config) -> None:
     """Make the demo merchant, as often as one likes.
@@ -28,8 +32,7 @@ async def seed(database_url: str, config: Config) -> None:
     Raises:
         ConfigError: outside of test mode: its credentials are public.
     """
-    if not config.test_mode:
-        raise ConfigError("the demo merchant has public credentials: it is made with TEST_MODE=true only")
+    _refuse_in_earnest(config)
     sealer = make_sealer(config)
     bucket = bucket_of(MERCHANT_ID)
     async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
@@ -50,3 +53,23 @@ async def seed(database_url: str, config: Config) -> None:
                 " ON CONFLICT DO NOTHING",
                 [bucket, MERCHANT_ID, order_id, AMOUNT],
             )
+
+
+async def seed_shop(database_url: str, config: Config) -> None:
+    """Make the demo shop's merchant, as often as one likes. Its orders and its endpoint are the shop's own doing.
+
+    A merchant of its own: what the quick start says of the first one's payments and webhooks is true whether a shop
+    runs beside it or not, and an endpoint that a shop leaves behind fails for nobody else.
+
+    Raises:
+        ConfigError: outside of test mode: its credentials are public.
+    """
+    _refuse_in_earnest(config)
+    async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
+        await add_merchant(conn, "Chai Patti", merchant_id=SHOP_ID)
+        await add_key(conn, SHOP_ID, key_id=SHOP_KEY_ID, secret=SHOP_SECRET)
+
+
+def _refuse_in_earnest(config: Config) -> None:
+    if not config.test_mode:
+        raise ConfigError("demo merchants have public credentials: they are made with TEST_MODE=true only")
