@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ class Settings:
     webhook_url: str
     """Our `/webhook`, as the gateway reaches it."""
     key: str = ""
-    secret: str = ""
+    secret: str = field(default="", repr=False)
 
 
 class Shop:
