@@ -16,7 +16,8 @@ const fields = new Fields(texts);
 const parent = new Parent(boot.framing, dress);
 
 const RETRIES = [1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]; // milliseconds between tries to send one attempt
-const memory = `ledgate-checkout:${boot.order_id}`;
+// Of this merchant's order: another's may be called the same.
+const memory = `ledgate-checkout:${new URLSearchParams(location.search).get("key")}:${boot.order_id}`;
 
 let attempt = 1;
 let busy = false;
@@ -191,13 +192,14 @@ async function start() {
   if (!kept) return show(boot.view);
   const fresh = calls.token;
   calls.token = kept.token;
+  attempt = kept.attempt;
   try {
-    const view = await calls.renew();
-    attempt = kept.attempt;
-    show(view);
-  } catch {
-    calls.token = fresh;
+    show(await calls.renew());
+  } catch (error) {
+    const over = error instanceof Refused && error.status === 403;
+    if (over) [calls.token, attempt] = [fresh, 1];
     show(boot.view);
+    if (!over) remember(); // nobody knows what became of it: whoever presses again asks for that same try
   }
 }
 
