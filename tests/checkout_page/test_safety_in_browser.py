@@ -89,3 +89,34 @@ async def test_the_browser_keeps_nothing_of_a_card(hosted: Hosted, tab: Tab) -> 
         assert "Asha" not in text
     for field in ("card-number-input", "expiry-input", "cvv-input", "cardholder-name-input"):
         assert await tab[field].input_value() == ""
+
+
+async def test_a_try_whose_answer_was_lost_and_that_was_then_refused_is_still_the_same_try(
+    hosted: Hosted, tab: Tab
+) -> None:
+    """It arrived, its answer did not, and when it was sent again there were too many: after reloads as well."""
+    before = len(hosted.payments(REUSABLE))
+    await tab.open(REUSABLE)
+    sent: list[Route] = []
+
+    async def lose(route: Route) -> None:
+        sent.append(route)
+        if len(sent) == 1:
+            await route.fetch()
+            await route.abort("connectionreset")
+        else:
+            error = {"code": "RATE_LIMITED", "description": "too many", "reason": "rate_limited"}
+            await route.fulfill(status=429, json={"error": error})
+
+    await tab.page.route("**/checkout/pay", lose)
+    await tab.pay_by_upi()
+    await expect(tab.page.locator("#form-error")).to_contain_text("Too many tries")
+    await tab.page.unroute("**/checkout/pay")
+    for _ in range(2):
+        await tab.open(REUSABLE)
+        await expect(tab["checkout-form"]).to_be_visible()
+    await tab.pay_by_upi()
+    await expect(tab["processing-state"]).to_be_visible()
+    assert len(hosted.payments(REUSABLE)) == before + 1
+    await hosted.settle()
+    await expect(tab["success-state"]).to_be_visible()

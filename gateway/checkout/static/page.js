@@ -102,7 +102,7 @@ async function pay() {
     if (!(error instanceof Refused)) {
       states.showFailure(texts.unreachable); // what became of it nobody knows: the next try is the same attempt
     } else {
-      forget();
+      if (error.status !== 429) forget(); // else it may have arrived before
       states.turn("ready");
       if (!fields.blame(error)) say(error.status === 429 ? texts.too_many : error.status === 403 ? texts.expired : texts.refused);
     }
@@ -193,14 +193,16 @@ async function start() {
   const fresh = calls.token;
   calls.token = kept.token;
   attempt = kept.attempt;
+  let view = boot.view;
+  let over = false;
   try {
-    show(await calls.renew());
+    view = await calls.renew();
   } catch (error) {
-    const over = error instanceof Refused && error.status === 403;
+    over = error instanceof Refused && error.status === 403;
     if (over) [calls.token, attempt] = [fresh, 1];
-    show(boot.view);
-    if (!over) remember(); // nobody knows what became of it: whoever presses again asks for that same try
   }
+  show(view);
+  if (view.state === "ready" && !over) remember(); // whoever presses again asks for that same try
 }
 
 await start();
