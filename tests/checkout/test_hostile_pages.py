@@ -117,7 +117,7 @@ async def test_a_browser_of_the_past_gets_by_with_a_nonce(
     assert await page.evaluate("getComputedStyle(document.documentElement).overflow") == "hidden"
     for _ in range(6):
         await page.keyboard.press("Tab")  # between processes, the focus is nowhere for a moment
-        await page.wait_for_function("document.activeElement.closest('#payment-gateway-modal')")
+        await page.wait_for_function("() => document.activeElement.closest('#payment-gateway-modal')")
     await page.focus(CLOSE)
     await page.keyboard.press("Escape")
     await expect(page.locator(MODAL)).to_have_count(0)

@@ -208,10 +208,11 @@ async def test_what_is_personal_travels_in_a_message_to_the_checkout_alone(
                 "description": "Two chairs",
                 "image": f"{shop.url}/shop/logo.png",
                 "prefill": prefill,
-                "theme": {"color": "#0A7c59"},
             },
         },
     }
+    # A colour tells nothing of anybody, and the form stands in it from the first moment.
+    assert checkout.asked[-1].endswith("&embedded=true&color=%230A7c59")
     assert not any("asha" in asked.lower() for asked in checkout.asked)
     assert await frame.evaluate("document.referrer") == shop.url + "/"
     assert await page.locator(IFRAME).get_attribute("allow") == "payment; clipboard-write"

@@ -40,8 +40,8 @@ class Framed:
         self.tab = Tab(hosted, page)
         self.frame: FrameLocator = page.frame_locator("#frame")
 
-    async def open(self, order: str, *, referrer: str = "origin") -> None:
-        address = self.hosted.address(order, embedded="true").replace("&", "&amp;")
+    async def open(self, order: str, *, referrer: str = "origin", **more: str) -> None:
+        address = self.hosted.address(order, embedded="true", **more).replace("&", "&amp;")
         await self.tab.go(self.shop.put(SHOP % (referrer, address)))
 
     async def heard(self, kind: str) -> list[dict[str, Any]]:
@@ -104,11 +104,11 @@ async def test_the_shop_s_wishes_are_heard_from_the_shop_alone(framed: Framed) -
     """From its window and its origin. The amount is not among them: the order has one."""
     hosted = framed.hosted
     order = hosted.order()
-    await framed.open(order)
+    await framed.open(order, color="#0a7c59")
     await framed.await_heard("checkout_ready")
     wishes = {
-        "name": "Chai & Co", "description": "Chai", "amount": 1, "theme": {"color": "#0a7c59"},
-        "prefill": {"name": "Asha Rao", "vpa": "asha@okbank"},
+        "name": "Chai & Co", "description": "Chai", "amount": 1,
+        "prefill": {"name": "Asha Rao", "email": "asha@example.com", "contact": "+919000000000", "vpa": "asha@okbank"},
     }  # fmt: skip
     await framed.say({"type": "checkout_options", "data": wishes}, hosted.url)
     # A frame beside ours on the same page is not the shop's window, though of the shop's origin.
@@ -125,6 +125,8 @@ async def test_the_shop_s_wishes_are_heard_from_the_shop_alone(framed: Framed) -
     await expect(framed.frame.locator("#description")).to_have_text("Two <b>masala</b> chai")
     await expect(framed.frame.locator("#name")).to_have_text("Chai & Co")
     await expect(framed.frame.locator("#merchant")).to_have_text("Ledgate Demo")
+    await expect(framed.frame.locator("#contact")).to_have_text("asha@example.com")
+    await expect(framed["cardholder-name-input"]).to_have_value("Asha Rao")
     await expect(framed["vpa-input"]).to_have_value("asha@okbank")
     await expect(framed["pay-button"]).to_have_text("Pay ₹1,299.00")
     await expect(framed["pay-button"]).to_have_css("background-color", "rgb(10, 124, 89)")

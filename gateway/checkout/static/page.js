@@ -5,7 +5,6 @@ import { Fields } from "./fields.js";
 import { Parent } from "./parent.js";
 import { follow } from "./progress.js";
 import { States } from "./states.js";
-import { wear } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
 const boot = JSON.parse($("boot").textContent);
@@ -16,6 +15,7 @@ const fields = new Fields(texts);
 const parent = new Parent(boot.framing, dress);
 
 const RETRIES = [1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]; // milliseconds between tries to send one attempt
+const UNDRESSED = 200; // milliseconds for the shop to say what it is called
 // Of this merchant's order: another's may be called the same.
 const memory = `ledgate-checkout:${new URLSearchParams(location.search).get("key")}:${boot.order_id}`;
 
@@ -66,6 +66,7 @@ function settle(view) {
   if (view.state === "success") {
     fields.clear();
     $("done").hidden = !parent.framed;
+    $("leave").hidden = parent.framed;
   }
   if (view.state === "failed") {
     attempt++;
@@ -140,15 +141,19 @@ function setBusy(now) {
   $("pay").setAttribute("aria-disabled", String(now)); // not `disabled`: it keeps the focus
 }
 
+/** What kept a payment from being started; a page that is too old can be loaded again on the spot. */
 function say(text) {
   $("form-error").hidden = !text;
-  $("form-error").textContent = text;
+  $("form-error-text").textContent = text;
+  $("again").hidden = text !== texts.expired;
 }
+
+const dressed = () => delete document.documentElement.dataset.undressed;
 
 /** What the SDK was told to show. The amount is not among it: the order has one. */
 function dress(options) {
+  dressed();
   const text = (value, most) => (typeof value === "string" ? value.slice(0, most) : "");
-  if (options.theme) wear(text(options.theme.color, 7));
   const name = text(options.name, 100);
   if (name) {
     $("merchant").hidden = name === $("merchant").textContent;
@@ -166,7 +171,11 @@ function dress(options) {
     $("image").referrerPolicy = "no-referrer";
     $("image").src = image;
   }
-  if (options.prefill && states.now === "ready") fields.prefill(options.prefill);
+  const { prefill } = options;
+  if (!prefill) return;
+  $("contact").textContent = text(prefill.email, 254) || text(prefill.contact, 30);
+  $("contact-row").hidden = !$("contact").textContent;
+  if (states.now === "ready") fields.prefill(prefill);
 }
 
 $("form").addEventListener("submit", (event) => {
@@ -178,14 +187,13 @@ $("retry").addEventListener("click", () => {
   states.turn("ready");
   (fields.method === "upi" ? $("tab-upi") : $("tab-card")).focus();
 });
+$("again").addEventListener("click", () => location.reload());
 $("done").addEventListener("click", () => parent.close());
 $("cancel").addEventListener("click", () => parent.close());
 
 addEventListener("pageshow", (event) => {
   if (event.persisted) renew(); // Back has brought the page as it was, and the order may have gone on
 });
-
-wear(new URLSearchParams(location.search).get("color"));
 
 async function start() {
   const kept = boot.view.state === "ready" ? recall() : null;
@@ -208,4 +216,9 @@ async function start() {
 await start();
 $("pay").disabled = false;
 document.documentElement.dataset.script = "ready";
+if (parent.framed) {
+  // The shop's name and what is bought are a message away: nobody sees the page change.
+  document.documentElement.dataset.undressed = "";
+  setTimeout(dressed, UNDRESSED);
+}
 parent.ready();
