@@ -64,6 +64,7 @@ class Shop:
         self._pages = Pages(settings.checkout_url, settings.key)
         self._gateway = Gateway(settings.api_url, settings.key, settings.secret, transport=transport)
         self._webhook_secret: str | None = None
+        self._waits_for = "the gateway"
         self._closed: str | None = None if settings.key and settings.secret else _NO_CREDENTIALS
 
     # What shoppers see.
@@ -166,14 +167,14 @@ class Shop:
         if self._closed:
             log.warning("%s", self._closed)
             return
-        pause, said = _AGAIN, ""
+        pause = _AGAIN
         while self._webhook_secret is None:
             try:
                 self._webhook_secret = await self._gateway.subscribe(self._settings.webhook_url)
             except GatewayError as error:
-                if str(error) != said:
-                    said = str(error)
-                    log.info("no webhooks yet: %s", said)
+                if str(error) != self._waits_for:
+                    self._waits_for = str(error)
+                    log.info("no webhooks yet: %s", error)
                 if error.status in _REFUSED:
                     self._closed = f"The shop is closed: {error}. LEDGATE_DEMO_SHOP_KEY and …_SECRET tell who it is."
                 await asyncio.sleep(pause)
@@ -185,8 +186,9 @@ class Shop:
         """`GET /health`: 503 until webhooks can be verified; a closed shop is well, and says why it is closed."""
         if self._closed:
             return web.json_response({"status": "closed", "reason": self._closed})
-        ready = self._webhook_secret is not None
-        return web.json_response({"status": "running" if ready else "starting"}, status=200 if ready else 503)
+        if self._webhook_secret is None:
+            return web.json_response({"status": "starting", "reason": self._waits_for}, status=503)
+        return web.json_response({"status": "running"})
 
 
 def make_app(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> web.Application:
