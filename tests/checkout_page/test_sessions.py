@@ -17,6 +17,7 @@ from gateway.checkout import sessions
 from gateway.checkout.app import make_app
 from gateway.checkout.visitors import address
 from gateway.config import Config
+from gateway.errors import ForbiddenError
 from gateway.merchants import add_key, add_merchant, revoke_key
 from gateway.secrets import make_sealer
 from kit import egress
@@ -90,6 +91,20 @@ async def test_a_token_is_bound_to_the_sealing_keys(config: Config, shop: Shop) 
     text = msgspec.json.encode(session)
     page.token = base64.urlsafe_b64encode(text).decode().rstrip("=") + "." + make_sealer(config).fingerprint(text)
     assert (await page.call("GET", "state")).status_code == 403
+
+
+def test_a_token_outlives_the_change_of_the_sealing_key_and_not_the_end_of_it() -> None:
+    """A new key in front of the old one cuts nobody off; without the old one its tokens are nobody's."""
+    old, new = bytes(32), bytes(31) + b"1"
+    session = sessions.begin(key_id="key_a", merchant_id="mer_a", order_id="order_a", language="en")
+    token = sessions.issue(Sealer({"old": old}), session)
+    both = Sealer({"new": new, "old": old})
+    assert sessions.read(both, token).id == session.id
+    renewed = sessions.issue(both, sessions.read(both, token))
+    assert sessions.read(Sealer({"new": new}), renewed).began == session.began
+    for others in ({"new": new}, {"old": new}):
+        with pytest.raises(ForbiddenError):
+            sessions.read(Sealer(others), token)
 
 
 async def test_a_token_runs_out_and_can_be_renewed_for_some_hours(config: Config, shop: Shop) -> None:
