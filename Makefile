@@ -30,7 +30,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 
 setup: $(VENV)/.dev ## Build the environment with all development tools
 
-run: $(VENV)/.run ## Start everything: PostgreSQL, API, dispatcher, test merchant, a first payment
+run: $(VENV)/.run ## Start everything: PostgreSQL, API, checkout, dispatcher, demo shop, a first payment
 	@exec $(BIN)/ledgate up
 
 sdk: $(if $(shell command -v npm),,$(VENV)/.dev) ## Build the checkout's script anew, into gateway/checkout/sdk (after changes in sdk-js)

@@ -90,7 +90,7 @@ class Pages:
             "key": self._key,
             "orderId": order.gateway_id,
             "amount": order.cart.total,
-            "description": f"Order {order.number}",
+            "description": f"{_named(order.cart)} · {order.number}",
             "page": f"/orders/{order.id}",
         }
 
@@ -110,6 +110,11 @@ class Pages:
             basket_label=f"Basket, {cart.count} {'tin' if cart.count == 1 else 'tins'}",
             sdk=f"{self._checkout_url}/checkout.js",
         )
+
+
+def _named(cart: Cart) -> str:
+    first, *others = cart.lines
+    return first.tea.name + (f" and {len(others)} more" if others else "")
 
 
 def _card(tea: Tea, quantity: int) -> Made:
