@@ -33,7 +33,8 @@ class Buyer:
         await self.ready()
 
     async def ready(self) -> None:
-        await self.frame.locator("html[data-script=ready]").wait_for(state="attached")
+        """The form has heard how the shop wants it to look, and stands still from now on."""
+        await self.frame.locator("html[data-script=ready]:not([data-undressed])").wait_for(state="attached")
 
     def __getitem__(self, test_id: str) -> Locator:
         return self.frame.locator(f'[data-test-id="{test_id}"]')

@@ -44,6 +44,7 @@ async def test_upi_by_an_app_on_a_phone(stage: Stage, browser: Browser) -> None:
         await phone["flow-intent"].tap()
         with stage.held():
             await phone["pay-button"].tap()
+            await expect(phone["open-app-link"]).to_be_visible()
             link = await phone["open-app-link"].get_attribute("href") or ""
         assert link.startswith("upi://pay?")
         assert "am=1299.00" in link
@@ -116,6 +117,7 @@ async def test_a_tab_whose_order_was_paid_in_another_finds_that_payment(
 ) -> None:
     order = stage.order()
     late = Buyer(stage, await context.new_page())
+    await late.page.emulate_media(reduced_motion="reduce")
     await late.visit()
     await late.buy(order)
     await buyer.buy(order)
