@@ -15,6 +15,7 @@ const fields = new Fields(texts);
 const parent = new Parent(boot.framing, dress);
 
 const RETRIES = [1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]; // milliseconds between tries to send one attempt
+const PATIENCE = 4000; // milliseconds after which a button that spins is not enough of an answer
 const UNDRESSED = 200; // milliseconds for the shop to say what it is called
 // Of this merchant's order: another's may be called the same.
 const memory = `ledgate-checkout:${new URLSearchParams(location.search).get("key")}:${boot.order_id}`;
@@ -114,17 +115,23 @@ async function pay() {
 
 /** Send one attempt until it is answered, for a minute at most. It stays one payment, however often it arrives. */
 async function send(request) {
-  for (let n = 0; ; n++) {
-    try {
-      return await calls.pay(request, attempt);
-    } catch (error) {
-      if (error instanceof Refused || n === RETRIES.length) throw error;
-      if (n === 1) {
-        states.show({ state: "processing" });
-        states.setAway(true);
+  const wait = () => {
+    states.show({ state: "processing" });
+    states.setAway(true);
+  };
+  const patience = setTimeout(wait, PATIENCE);
+  try {
+    for (let n = 0; ; n++) {
+      try {
+        return await calls.pay(request, attempt);
+      } catch (error) {
+        if (error instanceof Refused || n === RETRIES.length) throw error;
+        if (n === 1) wait();
+        await pause(RETRIES[n]);
       }
-      await pause(RETRIES[n]);
     }
+  } finally {
+    clearTimeout(patience);
   }
 }
 
