@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -59,6 +58,8 @@ class Gateway:
     async def subscribe(self, url: str) -> str:
         """Have one endpoint at `url`, enabled and for our events; the secret that signs what it is sent.
 
+        Safe to try again as a whole: what was made by a call whose answer got lost is found by its URL.
+
         Raises:
             GatewayError: it cannot be had now.
         """
@@ -66,7 +67,7 @@ class Gateway:
         ours = next((one for one in listed["data"] if one["url"] == url), None)
         if ours is None:
             body = {"url": url, "events": EVENTS, "description": "The demo shop"}
-            made = await self._call("POST", "/webhook-endpoints", body, key=str(uuid.uuid4()))
+            made = await self._call("POST", "/webhook-endpoints", body)
             return str(made["webhook_secret"])
         path = f"/webhook-endpoints/{ours['id']}"
         if not ours["enabled"]:  # we were away for long: have what we missed, too
@@ -80,8 +81,8 @@ class Gateway:
         await self._http.aclose()
 
     async def _call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
-        """One call; tried again where nobody answered, which is safe: a POST has its key, the others change nothing."""
-        for again in reversed(range(_TRIES)):
+        """One call; tried again where nobody answered, if that is safe: a POST only with a key."""
+        for again in reversed(range(_TRIES if key or method != "POST" else 1)):
             try:
                 answer = await self._http.request(
                     method, path, json=body, headers={"Idempotency-Key": key} if key else None
