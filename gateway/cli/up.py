@@ -177,7 +177,7 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
             ("the API", ready, f"API answers on port {config.port}"),
             ("the checkout", showing, f"checkout answers on port {config.checkout_port}"),
             ("the test merchant", receiving, f"test merchant receives on port {config.test_merchant_port}"),
-            ("the demo shop", selling, f"demo shop sells on port {config.demo_shop_port}"),
+            ("the demo shop", selling, f"demo shop answers on port {config.demo_shop_port}"),
             ("the dispatcher", working, "dispatcher works"),
         ):
             with screen.step(f"Waiting for {name}") as step:

@@ -243,10 +243,12 @@ async def test_it_waits_for_a_gateway_that_is_not_there_yet(api: Api, merchant: 
         await shopper.order()
 
 
-async def test_an_answer_that_got_lost_makes_no_second_order(api: Api, merchant: None) -> None:
-    gateway = Moody(api.client._transport, away=False)
+async def test_answers_that_get_lost_make_no_second_endpoint_and_no_second_order(api: Api, merchant: None) -> None:
+    gateway = Moody(api.client._transport, away=False, loses=1)
     async with selling(api, transport=gateway) as shopper:
         await ready(shopper)
+        assert gateway.loses == 0
+        assert len((await shopper.at_the_gateway("/webhook-endpoints"))["data"]) == 1
         await shopper.put("assam")
         gateway.loses = 1
         till = await shopper.order()
@@ -325,10 +327,10 @@ def test_its_settings_tell_no_secret() -> None:
 class Moody(httpx.AsyncBaseTransport):
     """The way to the gateway: away, or losing the next answers of POSTs."""
 
-    def __init__(self, there: httpx.AsyncBaseTransport, *, away: bool = True) -> None:
+    def __init__(self, there: httpx.AsyncBaseTransport, *, away: bool = True, loses: int = 0) -> None:
         self._there = there
         self.away = away
-        self.loses = 0
+        self.loses = loses
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.away:
