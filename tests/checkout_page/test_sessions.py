@@ -124,6 +124,18 @@ async def test_a_token_runs_out_and_can_be_renewed_for_some_hours(config: Config
     assert (said.status_code, said.json()["error"]["reason"]) == (403, "session_expired")
 
 
+async def test_no_call_prolongs_a_session_beyond_its_hours(config: Config, shop: Shop) -> None:
+    """Each answer brings a new token, but none that outlives the session: asking again and again is no way around."""
+    page = await shop.open(shop.order("order_a"))
+    fresh = page.token
+    page.token = _old(config, fresh, seconds=0, began=sessions.LONGEST - 60)
+    await page.state()
+    session = sessions.read(make_sealer(config), page.token)
+    assert session.expires == session.began + sessions.LONGEST
+    page.token = _old(config, fresh, seconds=60, began=sessions.LONGEST)
+    assert (await page.call("GET", "state")).json()["error"]["reason"] == "session_expired"
+
+
 async def test_a_page_whose_key_was_revoked_can_do_nothing(config: Config, demo_merchant: str, conn: Conn) -> None:
     async with side_by_side(msgspec.structs.replace(config, credential_ttl=0), make_app) as made:
         shop = Shop(made.client, conn)
