@@ -15,9 +15,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
-ACROSS = {"360": (6, 360), "1280": (4, 640)}  # pictures in a row, and the pixels of each
+ACROSS = {"360": (7, 330), "1280": (5, 560)}  # pictures in a row, and the pixels of each
 GAP, CAPTION, GROUND, INK = 16, 30, "#c9ced6", "#1a1f29"
-COLOURS = 256
+EXACT, COLOURS = 128, 256
 
 
 def sheet(files: list[Path], across: int, width: int) -> Image.Image:
@@ -43,6 +43,16 @@ def sheet(files: list[Path], across: int, width: int) -> Image.Image:
     return made
 
 
+def paletted(picture: Image.Image) -> Image.Image:
+    """The most frequent colours as they are, and others that cover what is left."""
+    counted = sorted(picture.getcolors(1 << 24) or [], reverse=True)[:EXACT]
+    exact = [channel for _, colour in counted for channel in colour]
+    rest = picture.quantize(COLOURS - len(counted), Image.Quantize.MAXCOVERAGE).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(exact + (rest or []))
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 def main(folder: Path) -> None:
     """A sheet for each place, size and scheme."""
     sheets = defaultdict(list)
@@ -50,7 +60,7 @@ def main(folder: Path) -> None:
         where, size, scheme, _ = file.stem.split("-", 3)
         sheets[where, size, scheme].append(file)
     for (where, size, scheme), files in sheets.items():
-        made = sheet(files, *ACROSS[size]).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        made = paletted(sheet(files, *ACROSS[size]))
         made.save(HERE / f"checkout-{where}-{size}-{scheme}.png", optimize=True)
 
 
