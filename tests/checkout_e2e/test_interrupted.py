@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import BrowserContext, expect
 
 from tests.checkout_e2e.buyer import Buyer, started
-from tests.checkout_e2e.slow import SLOW_3G, slow_down
 from tests.checkout_e2e.stage import Stage
+from tests.support.slow import SLOW_3G, slow_down
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
