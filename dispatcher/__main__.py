@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 
@@ -13,10 +12,8 @@ import uvloop
 from dispatcher.app import Dispatcher
 from gateway import config as settings
 from gateway.secrets import make_sealer
-from kit import logs
+from kit import files, logs
 from kit.config import ConfigError
-
-_FILES = 65_536
 
 
 async def serve(dispatcher: Dispatcher) -> None:
@@ -27,14 +24,6 @@ async def serve(dispatcher: Dispatcher) -> None:
     await dispatcher.run()
 
 
-def _open_files() -> None:
-    """Every webhook in flight is a socket: allow as many as the machine lets us, 65,536 at most."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def main() -> None:
     """Read the settings and run."""
     try:
@@ -42,7 +31,7 @@ def main() -> None:
         make_sealer(config)
     except ConfigError as error:
         sys.exit(f"ledgate dispatcher: {error}")
-    _open_files()
+    files.allow_many()  # every webhook in flight is a socket
     logs.setup(level=config.log_level, style=config.log_format, service="dispatcher")
 
     async def run() -> None:

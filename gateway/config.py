@@ -127,6 +127,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     test_merchant_port: Port = 4000
     test_merchant_url: str = ""
     """Where the demo merchant's webhooks go; the test merchant on this machine by default."""
+    demo_shop_port: Port = 3002
+    demo_shop_key: str = ""
+    demo_shop_secret: str = ""
+    """The demo shop's credentials; those of its own demo merchant in test mode."""
+    demo_shop_webhook_url: str = ""
+    """The demo shop's `/webhook` as the gateway reaches it; on this machine by default."""
+    api_url: str = ""
+    """The API as the demo shop reaches it; on this machine by default."""
+    checkout_url: str = ""
+    """The checkout as the browsers of the demo shop's customers reach it; on this machine by default."""
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
 

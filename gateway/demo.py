@@ -1,4 +1,4 @@
-"""The demo merchant of the quick start: credentials, endpoint and orders that a fresh start has."""
+"""The merchants of a fresh start in test mode: the quick start's, and the demo shop's."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ USERS = (
 # Of PASSWORD, made once: a start is not a twentieth of a second slower for each user.
 _PASSWORD_HASH = "$argon2id$v=19$m=65536,t=3,p=1$WrAsT+s5Sank8/wj7g2NUQ$urkgx5kY+YzZugPEpratBUtkAwuY2aziKNm5mMFYmEA"  # noqa: S105
 
+SHOP_ID = "mer_demo_shop"
+SHOP_KEY_ID = "key_test_shop123"
+SHOP_SECRET = "secret_test_shop789"  # noqa: S105
+
 
 async def seed(database_url: str, config: Config) -> None:
     """Make the demo merchant, as often as one likes.
@@ -50,8 +54,7 @@ async def seed(database_url: str, config: Config) -> None:
     Raises:
         ConfigError: outside of test mode: its credentials are public.
     """
-    if not config.test_mode:
-        raise ConfigError("the demo merchant has public credentials: it is made with TEST_MODE=true only")
+    _refuse_in_earnest(config)
     sealer = make_sealer(config)
     bucket = bucket_of(MERCHANT_ID)
     async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
@@ -85,3 +88,23 @@ async def _add_user(conn: Connection, wanted: DemoUser) -> None:
         await users.set_operator(conn, user_id, operator=True)
     if wanted.role is not None:
         await users.grant(conn, MERCHANT_ID, user_id, wanted.role)
+
+
+async def seed_shop(database_url: str, config: Config) -> None:
+    """Make the demo shop's merchant, as often as one likes. Its orders and its endpoint are the shop's own doing.
+
+    A merchant of its own: what the quick start says of the first one's payments and webhooks is true whether a shop
+    runs beside it or not, and an endpoint that a shop leaves behind fails for nobody else.
+
+    Raises:
+        ConfigError: outside of test mode: its credentials are public.
+    """
+    _refuse_in_earnest(config)
+    async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
+        await add_merchant(conn, "Chai Patti", merchant_id=SHOP_ID)
+        await add_key(conn, SHOP_ID, key_id=SHOP_KEY_ID, secret=SHOP_SECRET)
+
+
+def _refuse_in_earnest(config: Config) -> None:
+    if not config.test_mode:
+        raise ConfigError("demo merchants have public credentials: they are made with TEST_MODE=true only")

@@ -88,4 +88,7 @@ class Sealer:
         """Whether `known` is the fingerprint of `data`, under whichever of the keys it was made."""
         name, _, digest = known.partition(":")
         key = self._hash_keys.get(name)
-        return key is not None and hmac.compare_digest(hmac.new(key, data, hashlib.sha256).hexdigest(), digest)
+        # As bytes: a comparison of texts refuses other letters than ASCII's, and `known` may be a stranger's.
+        return key is not None and hmac.compare_digest(
+            hmac.new(key, data, hashlib.sha256).hexdigest().encode(), digest.encode(errors="replace")
+        )

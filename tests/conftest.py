@@ -15,9 +15,12 @@ from psycopg.rows import dict_row
 from gateway import demo
 from gateway.config import Config, load
 from kit.db import Connection
+from tests.support.browser import browser, context, page
 from tests.support.guard import guarded
 from tests.support.server import fresh_database, make_template
 from tests.support.sources import FORCE, SourceError, find_server
+
+__all__ = ["browser", "context", "page"]
 
 _stack = contextlib.ExitStack()
 # Workers of pytest-xdist inherit these from the process that started the server.

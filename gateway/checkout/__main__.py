@@ -20,7 +20,12 @@ def make_app(leaving: Callable[[], bool]) -> Callable[..., Any]:
 
 def main() -> None:
     """Run until SIGTERM."""
-    hosting.run("gateway.checkout.__main__:make_app", service="checkout", port=lambda config: config.checkout_port)
+    hosting.run(
+        "gateway.checkout.__main__:make_app",
+        service="checkout",
+        port=lambda config: config.checkout_port,
+        streams=lambda config: config.checkout_streams,
+    )
 
 
 if __name__ == "__main__":

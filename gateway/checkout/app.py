@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _VISITS = 50  # requests a second of one address, pages and calls; ten times as many at once
 _GUESSES = 10
 _TRIES, _TRIES_AT_ONCE = 0.2, 20  # payments a second of one order from one address: cards are tried out like this
+_PAYERS, _PAYERS_AT_ONCE = 1, 100  # payments a second from one address: behind one may be a town
+_KEYS = 5  # times a key's share at the API: it is strangers who use this one up
 
 
 class Hosted(msgspec.Struct):
@@ -51,6 +53,8 @@ class Hosted(msgspec.Struct):
     """Requests of an address."""
     tries: RateLimiter
     """Payments of an order from an address; in test mode there is no money to be tried for."""
+    payers: RateLimiter
+    """Payments from an address, of whichever orders."""
 
 
 def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Litestar:
@@ -73,13 +77,14 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
             patience=config.patience,
         ) as database:
             limited = bool(config.rate_limit)
+            earnest = limited and not config.test_mode
             app.state.gateway = gateway = Gateway(
                 config,
                 database,
                 Credentials(database, ttl=config.credential_ttl),
                 make_sealer(config),
                 Doorbell(database),
-                RateLimiter(rate=config.rate_limit, burst=config.rate_burst),
+                RateLimiter(rate=_KEYS * config.rate_limit, burst=_KEYS * config.rate_burst),
                 RateLimiter(rate=_GUESSES * limited, burst=10 * _GUESSES),
                 Egress(config.egress),
                 leaving,
@@ -88,7 +93,8 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
                 Progress(database, most=config.checkout_streams),
                 config.proxies,
                 RateLimiter(rate=_VISITS * limited, burst=10 * _VISITS),
-                RateLimiter(rate=0 if config.test_mode else _TRIES * limited, burst=_TRIES_AT_ONCE),
+                RateLimiter(rate=_TRIES * earnest, burst=_TRIES_AT_ONCE),
+                RateLimiter(rate=_PAYERS * earnest, burst=_PAYERS_AT_ONCE),
             )
             running = [asyncio.create_task(gateway.doorbell.run()), asyncio.create_task(hosted.progress.run())]
             try:

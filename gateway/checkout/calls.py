@@ -102,14 +102,21 @@ async def admit(request: AnyRequest, *, renew: bool = False) -> tuple[Session, M
         raise ForbiddenError("only the checkout's own page may call this", reason="origin_wrong")
     if "rate" not in state:  # it is not run again after an outage
         hosted = request.app.state.checkout
-        state["rate"] = hosted.visits.take(visitors.address(request, hosted.proxies))
+        state["rate"] = hosted.visits.take(_address(request))
     session = sessions.read(gateway.sealer, request.headers.get(HEADER, ""), renew=renew)
-    merchant = await gateway.credentials.publish(session.key_id)
-    if merchant is None or merchant.merchant_id != session.merchant_id or "write" not in merchant.scopes:
+    merchant = await _whose(request, session)
+    if merchant is None:
         raise ForbiddenError("this checkout is not known here; open it again", reason="session_invalid")
     state["merchant_id"] = merchant.merchant_id
     gateway.rates.take(merchant.key_id)
     return session, merchant
+
+
+async def _whose(request: AnyRequest, session: Session) -> Merchant | None:
+    """The session's merchant, while its key is good."""
+    merchant: Merchant | None = await request.app.state.gateway.credentials.publish(session.key_id)
+    good = merchant is not None and merchant.merchant_id == session.merchant_id and "write" in merchant.scopes
+    return merchant if good else None
 
 
 async def _look(request: AnyRequest, session: Session, merchant: Merchant) -> View:
@@ -144,10 +151,12 @@ async def start_payment(request: AnyRequest, data: JSONBody[Pay]) -> Response[Vi
             "Idempotency-Key must be the number of the try", field="Idempotency-Key", reason="idempotency_key_invalid"
         )
     hosted = request.app.state.checkout
-    address = visitors.address(request, hosted.proxies)
+    address = _address(request)
+    hosted.payers.take(address)
     hosted.tries.take(f"{merchant.merchant_id}/{session.order_id}/{address}")
+    how: dict[str, Any] = {"attempt": attempt, "sealer": gateway.sealer, "earnest": not gateway.config.test_mode}
     async with gateway.database.transaction() as conn:
-        started = await paying.pay(conn, merchant, session, data, attempt=attempt, sealer=gateway.sealer)
+        started = await paying.pay(conn, merchant, session, data, **how)
     if started.new:
         gateway.doorbell.ring()
     request.scope["state"]["replayed"] = not started.new or None
@@ -163,29 +172,34 @@ async def watch_state(request: AnyRequest) -> Stream:
     session, merchant = await admit(request)
     view = await _look(request, session, merchant)
     if view.state == "processing":
-        request.app.state.checkout.progress.check_room()
+        request.app.state.checkout.progress.check_room(_address(request))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Stream(_events(request, session, merchant, view), media_type="text/event-stream", headers=headers)
 
 
 async def _events(request: AnyRequest, session: Session, merchant: Merchant, view: View) -> AsyncIterator[bytes]:
     yield _event(view)
-    if view.state != "processing" or view.payment is None:
+    gateway, progress, address = request.app.state.gateway, request.app.state.checkout.progress, _address(request)
+    if view.state != "processing" or view.payment is None or not progress.has_room(address):
         return
-    gateway = request.app.state.gateway
     until = time.monotonic() + gateway.config.request_timeout * _LIFE
-    with request.app.state.checkout.progress.watching(merchant, view.payment.id) as settled:
+    # Where the database is away it ends: the page asks again. A revoked key ends here as it does everywhere.
+    with contextlib.suppress(*AWAY), progress.watching(merchant, view.payment.id, address) as settled:
         while not settled.is_set():
             left = until - time.monotonic()
-            if left <= 0 or gateway.leaving():
+            if left <= 0 or gateway.leaving() or not await _whose(request, session):
                 return
             try:
                 async with asyncio.timeout(min(_HEARTBEAT, left)):
                     await settled.wait()
             except TimeoutError:
                 yield b": still pending\n\n"
-    with contextlib.suppress(*AWAY):  # the page asks again
-        yield _event(await _look(request, session, merchant))
+        if await _whose(request, session):
+            yield _event(await _look(request, session, merchant))
+
+
+def _address(request: AnyRequest) -> str:
+    return visitors.address(request, request.app.state.checkout.proxies)
 
 
 def _event(view: View) -> bytes:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import html
 import secrets
 from importlib import resources
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.params import FromQuery
 
 from gateway import orders, origins
-from gateway.checkout import amounts, assets, calls, language, paying, sessions, visitors
+from gateway.checkout import amounts, assets, calls, language, paying, sessions, theme, visitors
 from gateway.checkout.calls import View
 from gateway.checkout.language import Language
 from gateway.checkout.paying import Checkout
@@ -32,18 +33,29 @@ _FEATURES = (
 )  # fmt: skip
 
 
+class Wishes(NamedTuple):
+    """What the address says of the page's looks."""
+
+    embedded: bool
+    """It was asked for by the SDK."""
+    color: str
+    """The merchant's, in hex: the page is in it before it is seen. Anything else changes nothing."""
+
+
 @get("/checkout", media_type=MediaType.HTML)
 async def checkout_page(
     request: AnyRequest,
+    *,
     order_id: FromQuery[str] = "",
     key: FromQuery[str] = "",
     embedded: FromQuery[str] = "",
     lang: FromQuery[str] = "",
-) -> Response[str]:
+    color: FromQuery[str] = "",
+) -> Response[str | bytes]:
     """The page of one order; one and the same when there is none, or the key is not the merchant's."""
     chosen = language.choose(lang, request.headers.get("accept-language", ""))
     try:
-        return await _order_page(request, order_id, key, chosen, embedded=embedded == "true")
+        return await _order_page(request, order_id, key, chosen, Wishes(embedded == "true", color))
     except LedgateError as error:
         refusal = error
     except AWAY:
@@ -65,8 +77,8 @@ async def checkout_page(
 
 
 async def _order_page(
-    request: AnyRequest, order_id: str, key: str, chosen: Language, *, embedded: bool
-) -> Response[str]:
+    request: AnyRequest, order_id: str, key: str, chosen: Language, wishes: Wishes
+) -> Response[str | bytes]:
     gateway, hosted = request.app.state.gateway, request.app.state.checkout
     state = request.scope["state"]
     address = visitors.address(request, hosted.proxies)
@@ -84,8 +96,13 @@ async def _order_page(
     view = calls.render_view(request, session, payment)
     framing = origins.framing(order.checkout_origins, test_mode=gateway.config.test_mode)
     nonce = secrets.token_urlsafe(16)
-    page = render(order, view, chosen, framing, nonce, embedded=embedded, test_mode=gateway.config.test_mode)
-    return Response(page, headers=_headers(nonce, framing, framing), media_type=MediaType.HTML)
+    page = render(order, view, chosen, wishes, framing, nonce=nonce, test_mode=gateway.config.test_mode)
+    headers, content = _headers(nonce, framing, framing), page.encode()
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        # Nothing that stands in it stands in another answer too: whoever has it asked for often learns nothing of its
+        # lengths.
+        headers["Content-Encoding"], content = "gzip", gzip.compress(content, 6, mtime=0)
+    return Response(content, headers=headers | {"Vary": "Accept-Encoding"}, media_type=MediaType.HTML)
 
 
 async def _merchant(request: AnyRequest, key: str, order_id: str) -> Merchant:
@@ -105,7 +122,14 @@ async def _merchant(request: AnyRequest, key: str, order_id: str) -> Merchant:
 
 
 def render(
-    order: Checkout, view: View, chosen: Language, framing: list[str], nonce: str, *, embedded: bool, test_mode: bool
+    order: Checkout,
+    view: View,
+    chosen: Language,
+    wishes: Wishes,
+    framing: list[str],
+    *,
+    nonce: str,
+    test_mode: bool,
 ) -> str:
     """The page's HTML.
 
@@ -113,9 +137,9 @@ def render(
         order: what is paid.
         view: how it stands.
         chosen: the language.
+        wishes: how it looks.
         framing: where it may be framed: the parent that the script may talk to.
         nonce: what the policy lets run.
-        embedded: it was asked for by the SDK.
         test_mode: say that no money moves.
     """
     amount = amounts.shown(order.amount, order.currency)
@@ -132,9 +156,11 @@ def render(
         "pay": chosen.say("pay", amount=amount),
         "title": chosen.say("title", amount=amount, name=order.name),
         "success_text": chosen.say("success.text", amount=amount, name=order.name),
+        "paid_text": chosen.say("paid.text", amount=amount, name=order.name),
+        "theme": _Made(theme.style(wishes.color)),
         "order_id": order.id,
         "state": view.state,
-        "embedded": "yes" if embedded else "no",
+        "embedded": "yes" if wishes.embedded else "no",
         "upi": "yes" if order.currency == "INR" else "no",
         "method": "upi" if order.currency == "INR" else "card",
         "payment_id": view.payment.id if view.payment else "",

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway import idempotency, payments
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, RateLimitedError
 from gateway.instruments import VPA_PATTERN, CardInput, Flow, Method
 from gateway.merchants import SQL
 from gateway.payments import CreatePayment, Payment
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gateway.merchants import Merchant
     from kit.db import Connection
     from kit.seal import Sealer
+
+_DECLINED, _DECLINED_REUSABLE = 20, 100  # cards an hour: of somebody who pays, and half of all who may
+_HOUR = 3600
 
 
 class Pay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +89,7 @@ async def stands(conn: Connection, merchant: Merchant, order: Checkout, payment_
 
 
 async def pay(
-    conn: Connection, merchant: Merchant, session: Session, request: Pay, *, attempt: str, sealer: Sealer
+    conn: Connection, merchant: Merchant, session: Session, request: Pay, *, attempt: str, sealer: Sealer, earnest: bool
 ) -> Started:
     """Start a payment of the session's order, unless one is in flight, or has paid it, or is this very attempt's.
 
@@ -100,10 +103,12 @@ async def pay(
         request: how it is paid.
         attempt: counts the session's tries; the same one again is the same payment, whatever else it says.
         sealer: seals what the processor needs.
+        earnest: money moves, so that cards may be tried out here.
 
     Raises:
         BadRequestError: the card or UPI address cannot be right, or the order takes no such payment.
         NotFoundError: the order is gone.
+        RateLimitedError: too many cards were declined.
     """
     order = await look(conn, merchant, session.order_id)
     place = f"{merchant.merchant_id}/{session.id if order.reusable else order.id}"
@@ -115,12 +120,27 @@ async def pay(
     there = await stands(conn, merchant, order, session.payment_id)
     if there is not None and (there.status == "pending" or (there.status == "success" and not order.reusable)):
         return Started(there, new=False)
+    if earnest and request.method == "card":
+        await _check_declined(conn, merchant, order)
     wanted = CreatePayment(
         order_id=order.id, method=request.method, vpa=request.vpa, flow=request.flow, card=request.card
     )
     # The order is there, so it cannot be opened by two at once: the statement may stand in a transaction.
     answer = await payments.create(conn, merchant, wanted, key=key, sealer=sealer)
     return Started(msgspec.json.decode(answer.body, type=Payment), new=True)
+
+
+async def _check_declined(conn: Connection, merchant: Merchant, order: Checkout) -> None:
+    """From whatever addresses they come, and whichever process is asked, the order has so many; other ways stay open.
+
+    Raises:
+        RateLimitedError: for now.
+    """
+    most = _DECLINED_REUSABLE if order.reusable else _DECLINED
+    (row,) = await fetch(conn, SQL["count_declined_cards"], merchant.scope | {"order_id": order.id})
+    if row["declined"] >= most:
+        description = f"too many cards were declined: {most} within an hour"
+        raise RateLimitedError(description, retry_after=_HOUR // 6, rate=(most, 0, _HOUR))
 
 
 class _Made(msgspec.Struct, frozen=True):

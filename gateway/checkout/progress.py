@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -47,9 +48,11 @@ class Progress:
     """The one poller of a process."""
 
     def __init__(self, database: Database, *, most: int) -> None:
-        """Set up; `most` may wait at once."""
+        """Set up; `most` may wait at once, a tenth of them from one address."""
         self._database = database
         self._most = most
+        self._most_each = max(1, most // 10)
+        self._from: Counter[str] = Counter()
         self._waiting: dict[Watched, _Waiting] = {}
         self._wanted = asyncio.Event()
         self.streams = 0
@@ -57,23 +60,31 @@ class Progress:
         self.asked = 0
         """Statements so far."""
 
-    def check_room(self) -> None:
+    def has_room(self, address: str) -> bool:
+        """Whether one more may wait, from there."""
+        return self.streams < self._most and self._from[address] < self._most_each
+
+    def check_room(self, address: str) -> None:
         """Raises `UnavailableError` when as many wait as may: the page then asks from time to time by itself."""
-        if self.streams >= self._most:
+        if not self.has_room(address):
             raise UnavailableError("too many wait here; ask for the state from time to time", reason="streams_taken")
 
     @contextlib.contextmanager
-    def watching(self, merchant: Merchant, payment_id: str) -> Iterator[asyncio.Event]:
+    def watching(self, merchant: Merchant, payment_id: str, address: str) -> Iterator[asyncio.Event]:
         """An event that is set once the payment is no longer pending."""
         key = Watched(merchant.bucket, merchant.merchant_id, payment_id)
         waiting = self._waiting.setdefault(key, _Waiting())
         waiting.count += 1
         self.streams += 1
+        self._from[address] += 1
         self._wanted.set()
         try:
             yield waiting.settled
         finally:
             self.streams -= 1
+            self._from[address] -= 1
+            if not self._from[address]:
+                del self._from[address]
             waiting.count -= 1
             if not waiting.count and self._waiting.get(key) is waiting:
                 del self._waiting[key]

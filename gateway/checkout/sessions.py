@@ -46,10 +46,9 @@ def begin(*, key_id: str, merchant_id: str, order_id: str, language: str) -> Ses
 
 
 def issue(sealer: Sealer, session: Session, payment_id: str | None = None) -> str:
-    """The token of a session, good for `LIFE` seconds from now, and for its newest payment."""
-    renewed = msgspec.structs.replace(
-        session, payment_id=payment_id or session.payment_id, expires=int(time.time()) + LIFE
-    )
+    """The token of a session, good for `LIFE` seconds from now, or what is left of it, and for its newest payment."""
+    expires = min(int(time.time()) + LIFE, session.began + LONGEST)
+    renewed = msgspec.structs.replace(session, payment_id=payment_id or session.payment_id, expires=expires)
     text = msgspec.json.encode(renewed)
     return base64.urlsafe_b64encode(text).decode().rstrip("=") + "." + sealer.fingerprint(_PURPOSE + text)
 

@@ -52,7 +52,7 @@ def main() -> None:
 
 @app.command
 def up() -> int:
-    """Start everything here: PostgreSQL, API, checkout, dispatcher, test merchant; make a first payment; show the logs.
+    """Start everything here: PostgreSQL, API, checkout, dispatcher, test merchant, demo shop; make a first payment.
 
     DATABASE_URL names a database to use instead of one of our own.
     """
@@ -83,6 +83,12 @@ def dispatcher() -> None:
 def test_merchant() -> None:
     """Run the demo receiver of webhooks alone."""
     _become("test_merchant")
+
+
+@app.command
+def demo_shop() -> None:
+    """Run the demo shop alone: it sells tea through the checkout, and believes webhooks."""
+    _become("demo_shop")
 
 
 @app.command

@@ -28,6 +28,7 @@ class Facts:
     port: int
     checkout_port: int
     test_merchant_port: int
+    demo_shop_port: int
     database: str
     """A URL to connect to, without a password; or words, when the database is not ours."""
     psql: str | None
@@ -46,7 +47,12 @@ def show(screen: Screen, facts: Facts) -> None:
     screen.say()
     screen.show(Panel(table, title="Ledgate is running", border_style="green", title_align="left"))
     if facts.test_mode:
-        screen.say("[bold]Pay as a shopper does:[/]")
+        screen.say(
+            Text.assemble(
+                ("Open ", "bold"), f"http://localhost:{facts.demo_shop_port}", (" and buy something.", "bold")
+            )
+        )
+        screen.say("[bold]The checkout by itself:[/]")
         screen.say(Text(_checkout(facts.checkout_port)))
         screen.say("[bold]Make a payment:[/]")
         screen.say(Text(_curl(facts.port)))
@@ -73,6 +79,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("API", f"http://localhost:{facts.port}/api/v1"),
         ("API docs", f"http://localhost:{facts.port}/docs"),
+        ("Demo shop", f"http://localhost:{facts.demo_shop_port}"),
         ("Checkout", f"http://localhost:{facts.checkout_port}/checkout.js"),
         ("Webhooks received", f"http://localhost:{facts.test_merchant_port}/received"),
     ]

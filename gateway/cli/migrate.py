@@ -12,7 +12,7 @@ from gateway.cli import database, logins
 from gateway.cli.errors import CliError
 from gateway.cli.screen import Screen
 from gateway.config import load
-from gateway.demo import seed
+from gateway.demo import seed, seed_shop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +55,10 @@ def run(*, wait: float, login: Sequence[str] = (), demo: bool = False) -> int:
         if demo and not config.test_mode:
             screen.say("  no demo merchant: its credentials are public, it is made in TEST_MODE only")
         elif demo:
-            with screen.step("Setting up the demo merchant") as step:
+            with screen.step("Setting up the demo merchants") as step:
                 asyncio.run(seed(url, config))
-                step.done = "demo merchant set up"
+                asyncio.run(seed_shop(url, config))
+                step.done = "demo merchants set up"
     except psycopg.Error as error:
         raise CliError(f"The migration failed: {database.first_line(error)}") from error
     return 0

@@ -20,7 +20,7 @@ from gateway.cli.screen import Screen
 from gateway.cli.services import Stack
 from gateway.cli.stopping import Stopping
 from gateway.config import Config, load
-from gateway.demo import seed
+from gateway.demo import seed, seed_shop
 from gateway.secrets import make_sealer
 from kit.embedded import EmbeddedError, Server
 from schema.migrate import migrate
@@ -81,6 +81,13 @@ def _require_ports(config: Config, *, patience: float) -> None:
         variable="LEDGATE_TEST_MERCHANT_PORT",
         patience=patience,
     )
+    require_free(
+        config.host,
+        config.demo_shop_port,
+        purpose="the demo shop",
+        variable="LEDGATE_DEMO_SHOP_PORT",
+        patience=patience,
+    )
 
 
 def _bring_up(screen: Screen, stack: Stack, place: Place, environ: dict[str, str]) -> None:
@@ -98,6 +105,7 @@ def _bring_up(screen: Screen, stack: Stack, place: Place, environ: dict[str, str
             port=config.port,
             checkout_port=config.checkout_port,
             test_merchant_port=config.test_merchant_port,
+            demo_shop_port=config.demo_shop_port,
             database=database.where(url) if given else url,
             psql=banner.psql_hint(url, stack.server.programs) if stack.server else None,
             data_dir=stack.server.data_dir if stack.server else None,
@@ -129,9 +137,10 @@ def _prepare(screen: Screen, config: Config) -> None:
             applied = migrate(config.database_url)
             step.done = f"database migrated ({len(applied)} new)" if applied else "database schema is the newest"
         if config.test_mode:  # its credentials are public
-            with screen.step("Setting up the demo merchant") as step:
+            with screen.step("Setting up the demo merchants") as step:
                 asyncio.run(seed(config.database_url, config))
-                step.done = "demo merchant set up"
+                asyncio.run(seed_shop(config.database_url, config))
+                step.done = "demo merchants set up"
     except psycopg.Error as error:
         raise CliError(f"The database could not be prepared: {database.first_line(error)}") from error
 
@@ -140,10 +149,12 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
     stack.api.start(environ)
     stack.checkout.start(environ)
     stack.test_merchant.start({**environ, "HOST": config.host})
+    stack.shop.start(_of_shop(config, environ))
     stack.dispatcher.start(environ)
     api = base_url(config.host, config.port)
     checkout = base_url(config.host, config.checkout_port)
     merchant = base_url(config.host, config.test_merchant_port)
+    shop = base_url(config.host, config.demo_shop_port)
     with httpx.Client(timeout=2.0, trust_env=False) as http:
 
         def ready() -> bool:
@@ -155,6 +166,9 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
         def receiving() -> bool:
             return bool(http.get(f"{merchant}/health").json()["status"] == "running")
 
+        def selling() -> bool:
+            return http.get(f"{shop}/health").status_code == httpx.codes.OK
+
         def working() -> bool:
             status = http.get(f"{api}/api/v1/test/jobs/status").json()
             return bool(status["worker_status"] == "running")
@@ -163,11 +177,27 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
             ("the API", ready, f"API answers on port {config.port}"),
             ("the checkout", showing, f"checkout answers on port {config.checkout_port}"),
             ("the test merchant", receiving, f"test merchant receives on port {config.test_merchant_port}"),
+            ("the demo shop", selling, f"demo shop answers on port {config.demo_shop_port}"),
             ("the dispatcher", working, "dispatcher works"),
         ):
             with screen.step(f"Waiting for {name}") as step:
                 _await(name, probe, stack)
                 step.done = done
+
+
+def _of_shop(config: Config, environ: dict[str, str]) -> dict[str, str]:
+    """The demo shop's environment. It is a merchant: the database's address is not for it."""
+    return {
+        **{name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "LEDGATE_"))},
+        "HOST": config.host,
+        "TEST_MODE": str(config.test_mode).lower(),
+        "LEDGATE_DEMO_SHOP_PORT": str(config.demo_shop_port),
+        "LEDGATE_DEMO_SHOP_KEY": config.demo_shop_key,
+        "LEDGATE_DEMO_SHOP_SECRET": config.demo_shop_secret,
+        "LEDGATE_DEMO_SHOP_WEBHOOK_URL": config.demo_shop_webhook_url,
+        "LEDGATE_API_URL": config.api_url or base_url(config.host, config.port),
+        "LEDGATE_CHECKOUT_URL": config.checkout_url or _public(config.checkout_port),
+    }
 
 
 def _await(name: str, probe: Callable[[], bool], stack: Stack) -> None:

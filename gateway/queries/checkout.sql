@@ -23,6 +23,19 @@ WITH tries AS (
 )
 SELECT * FROM tries WHERE status <> 'failed' ORDER BY status = 'success' DESC, id DESC LIMIT 1;
 
+-- name: count_declined_cards
+-- How many of the newest 200 tries at an order were cards that failed, within the hour: where many did, somebody finds
+-- out which of his cards are good.
+SELECT count(*) AS declined
+FROM (
+    SELECT method, status, created_at
+    FROM payments
+    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND order_id = %(order_id)s
+    ORDER BY id DESC
+    LIMIT 200
+) AS tries
+WHERE method = 'card' AND status = 'failed' AND created_at > statement_timestamp() - interval '1 hour';
+
 -- name: get_payment_statuses
 -- How all payments stand that somebody waits for, of any merchant: `watched` is JSON of {n, bucket, merchant_id, id}.
 SELECT n, status FROM payment_statuses(%(watched)s);

@@ -22,7 +22,8 @@ export function scriptOf(page: Document): HTMLScriptElement | undefined {
   let found: HTMLScriptElement | undefined;
   for (let i = 0; i < page.scripts.length; i++) {
     const one = page.scripts[i] as HTMLScriptElement;
-    const beside = pageBeside(one.src);
+    // Other people's words on a shop's page may hold a picture that is named "scripts".
+    const beside = one.tagName === "SCRIPT" && pageBeside(one.src);
     if (!beside) continue;
     if (found && pageBeside(found.src) !== beside) return undefined;
     found ??= one;

@@ -8,7 +8,6 @@ export const ID = "payment-gateway-modal";
 /** Sent to a dialog's element by another copy of the SDK that wants to open its own. */
 export const YIELD = "payment-gateway-yield";
 
-const BAR = 48;
 const TALLEST = 4000;
 const GUARD = { class: "guard", tabindex: "0" };
 
@@ -117,7 +116,7 @@ export function openDialog({ name, accent, nonce, onRetry, onClose }: Wishes): D
     },
     fit(height) {
       const rule = sheet()?.cssRules[0] as CSSStyleRule | undefined;
-      rule?.style.setProperty("height", `${Math.min(Math.ceil(height), TALLEST) + BAR}px`);
+      rule?.style.setProperty("height", `${Math.min(Math.ceil(height), TALLEST)}px`);
     },
     focus,
     remove() {

@@ -9,6 +9,8 @@ export interface Settings {
   readonly key: string;
   readonly orderId: string;
   readonly nonce: string | undefined;
+  /** A hex colour. */
+  readonly color: string | undefined;
   /** What the frame is told once it answers. */
   readonly shown: Shown;
   readonly onSuccess: ((payment: PaymentSuccess) => void) | undefined;
@@ -22,7 +24,6 @@ export interface Shown {
   readonly description: string | undefined;
   readonly image: string | undefined;
   readonly prefill: Prefill;
-  readonly theme: { readonly color: string | undefined };
 }
 
 const KNOWN =
@@ -40,13 +41,13 @@ export function readOptions(given: PaymentGatewayOptions): Settings {
     orderId: required(own(options, "orderId"), "orderId", "the order to pay"),
     page: page(text(own(options, "checkoutUrl"), "checkoutUrl")),
     nonce: text(own(options, "nonce"), "nonce") || source.nonce,
+    color: color(text(own(theme, "color"), "theme.color")),
     shown: {
       amount: amount(own(options, "amount")),
       name: text(own(options, "name"), "name"),
       description: text(own(options, "description"), "description"),
       image: text(own(options, "image"), "image"),
       prefill: { name: told("name"), email: told("email"), contact: told("contact"), vpa: told("vpa") },
-      theme: { color: color(text(own(theme, "color"), "theme.color")) },
     },
     onSuccess: callback(own(options, "onSuccess"), "onSuccess"),
     onFailure: callback(own(options, "onFailure"), "onFailure"),

@@ -21,8 +21,11 @@ export function begin(settings: Settings, over: () => void): Session {
   if (typeof document === "undefined") throw new Error("PaymentGateway: open() needs a browser");
   document.getElementById(ID)?.dispatchEvent(new Event(YIELD));
 
-  const { page, key, orderId, shown } = settings;
-  const query = `?order_id=${encodeURIComponent(orderId)}&key=${encodeURIComponent(key)}&embedded=true`;
+  const { page, key, orderId, color, shown } = settings;
+  // In the address, so that the form never stands in another colour.
+  const query =
+    `?order_id=${encodeURIComponent(orderId)}&key=${encodeURIComponent(key)}&embedded=true` +
+    (color ? `&color=${encodeURIComponent(color)}` : "");
   const { origin } = new URL(page);
   const isNews = judge(orderId);
   let patience: ReturnType<typeof setTimeout> | undefined;
@@ -32,7 +35,7 @@ export function begin(settings: Settings, over: () => void): Session {
   const deaf = listen(window, "message", hear);
   const dialog = openDialog({
     name: shown.name,
-    accent: shown.theme.color,
+    accent: color,
     nonce: settings.nonce,
     onRetry: load,
     onClose: close,

@@ -37,6 +37,12 @@ describe("the script that brought us", () => {
     expect(scriptOf(page(null, ...twice, script("https://shop.example/checkout.js")))).toBeUndefined();
   });
 
+  it("is no picture, though elements named `currentScript` and `scripts` take their places", () => {
+    const picture = { tagName: "IMG", src: "https://evil.example/checkout.js" };
+    expect(scriptOf(page(picture, picture, picture))).toBeUndefined();
+    expect(scriptOf({ currentScript: picture, scripts: picture } as never)).toBeUndefined();
+  });
+
   it("may be none", () => {
     expect(scriptOf(page(null))).toBeUndefined();
   });

@@ -7,6 +7,7 @@ from playwright.async_api import Frame, Page, expect
 
 from tests.checkout.driving import IFRAME, MODAL, heard, opened, said, shown, told, visit
 from tests.checkout.origins import Checkout, Shop
+from tests.support.browser import wrong
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAID = {"paymentId": "pay_1", "orderId": "order_1", "status": "success"}
@@ -80,9 +81,8 @@ async def test_a_callback_that_throws_is_reported_and_hurts_only_itself(
     async with page.expect_event("pageerror", predicate=lambda error: str(error) == "in onClose"):
         await page.evaluate("open1.close()")
     assert await page.locator(MODAL).count() == 0
-    uncaught: list[str] = page.uncaught  # type: ignore[attr-defined]
-    assert uncaught == ["in onSuccess", "in onClose"]
-    uncaught.clear()
+    assert wrong(page) == ["in onSuccess", "in onClose"]
+    wrong(page).clear()
 
 
 async def test_words_of_a_wrong_shape_are_no_words(page: Page, shop: Shop, checkout: Checkout) -> None:
@@ -208,10 +208,11 @@ async def test_what_is_personal_travels_in_a_message_to_the_checkout_alone(
                 "description": "Two chairs",
                 "image": f"{shop.url}/shop/logo.png",
                 "prefill": prefill,
-                "theme": {"color": "#0A7c59"},
             },
         },
     }
+    # A colour tells nothing of anybody, and the form stands in it from the first moment.
+    assert checkout.asked[-1].endswith("&embedded=true&color=%230A7c59")
     assert not any("asha" in asked.lower() for asked in checkout.asked)
     assert await frame.evaluate("document.referrer") == shop.url + "/"
     assert await page.locator(IFRAME).get_attribute("allow") == "payment; clipboard-write"

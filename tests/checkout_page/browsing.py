@@ -5,38 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import uuid
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect, sync_playwright
+from playwright.async_api import Locator, Page
 from psycopg.rows import dict_row
 
 from gateway import demo
 from gateway.config import load
-from tests.support import calls
+from tests.support import browser, calls
 from tests.support.processes import Process, Stack, free_port
 from tests.support.server import fresh_database
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 from tests.support.working import work_off
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-expect.set_options(timeout=20_000)  # milliseconds; a bound, not an expectation
 REUSABLE = "order_test_123"
-PHONE = {"width": 360, "height": 740}
-WIDE = {"width": 1280, "height": 800}
-
-
-def _aside(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread: Playwright's own loop runs in ours."""
-    with ThreadPoolExecutor(1) as one:
-        one.submit(asyncio.run, work).result()
 
 
 class Hosted:
@@ -48,7 +35,7 @@ class Hosted:
         self.process: Process = stack.process("gateway.checkout")
         self.config = load({**stack.env, "TEST_PROCESSING_DELAY": "0"})
         self.conn = psycopg.connect(database_url, autocommit=True, row_factory=dict_row)
-        _aside(demo.seed(database_url, self.config))
+        asyncio.run(demo.seed(database_url, self.config))
 
     def start(self) -> None:
         """Start it (again)."""
@@ -75,14 +62,18 @@ class Hosted:
     def payments(self, order_id: str) -> list[dict[str, Any]]:
         return self.conn.execute("SELECT * FROM payments WHERE order_id = %s ORDER BY id", [order_id]).fetchall()
 
-    def pending(self, order_id: str, count: int = 1) -> str:
+    async def pending(self, order_id: str, count: int = 1) -> str:
         """Wait for the payment that the page has started; its id."""
-        until(lambda: len(self.payments(order_id)) >= count, what="a payment in the database")
+
+        async def there() -> bool:
+            return len(self.payments(order_id)) >= count
+
+        await eventually(there, what="a payment in the database")
         return str(self.payments(order_id)[-1]["id"])
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Let the processor answer for all that is pending."""
-        _aside(work_off(self.config, "payment.process"))
+        await work_off(self.config, "payment.process")
 
     def frame_on(self, *origins: str) -> None:
         """Say where the merchant's pages are."""
@@ -99,43 +90,31 @@ class Tab:
     def __init__(self, hosted: Hosted, page: Page) -> None:
         self.hosted = hosted
         self.page = page
-        self.wrong: list[str] = []
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on(
-            "console", lambda said: self.wrong.append(said.text) if "Content Security Policy" in said.text else None
-        )
 
     def __getitem__(self, test_id: str) -> Locator:
         return self.page.locator(f'[data-test-id="{test_id}"]')
 
-    def open(self, order_id: str, **more: str) -> None:
+    async def open(self, order_id: str, **more: str) -> None:
         """Open the checkout until its script is there."""
-        self.go(self.hosted.address(order_id, **more))
-        self.ready()
+        await self.go(self.hosted.address(order_id, **more))
+        await self.ready()
 
-    def go(self, address: str) -> None:
-        for tries in range(5):  # networks of containers come and go on this machine, and each time Chromium aborts
-            try:
-                self.page.goto(address)
-            except Error as error:
-                if "ERR_NETWORK_CHANGED" not in str(error) or tries == 4:
-                    raise
-            else:
-                return
+    async def go(self, address: str) -> None:
+        await browser.go(self.page, address)
 
-    def ready(self) -> None:
-        self.page.wait_for_selector("html[data-script=ready]", state="attached")
+    async def ready(self) -> None:
+        await self.page.wait_for_selector("html[data-script=ready]", state="attached")
 
-    def pay_by_upi(self, vpa: str = "success@paytm") -> None:
-        self["vpa-input"].fill(vpa)
-        self["pay-button"].click()
+    async def pay_by_upi(self, vpa: str = "success@paytm") -> None:
+        await self["vpa-input"].fill(vpa)
+        await self["pay-button"].click()
 
-    def fill_card(self, number: str = "4111111111111111") -> None:
-        self["method-card"].click()
-        self["card-number-input"].fill(number)
-        self["expiry-input"].fill("12/40")
-        self["cvv-input"].fill("123")
-        self["cardholder-name-input"].fill("Asha Rao")
+    async def fill_card(self, number: str = "4111111111111111") -> None:
+        await self["method-card"].click()
+        await self["card-number-input"].fill(number)
+        await self["expiry-input"].fill("12/40")
+        await self["cvv-input"].fill("123")
+        await self["cardholder-name-input"].fill("Asha Rao")
 
 
 @contextlib.contextmanager
@@ -160,27 +139,3 @@ def host(database_url: str, folder: Path, **settings: str) -> Iterator[Hosted]:
             yield made
     finally:
         stack.close()
-
-
-@contextlib.contextmanager
-def browsing() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    if CHROMIUM is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium: apt-get install chromium, or set CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-@contextlib.contextmanager
-def shopper(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
-    """Somebody's browser, with nothing in it."""
-    context = browser.new_context(**{"viewport": WIDE, "locale": "en-IN", **options})
-    context.set_default_timeout(20_000)
-    try:
-        yield context
-    finally:
-        context.close()

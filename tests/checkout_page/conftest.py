@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from gateway import demo
 from gateway.checkout.app import make_app
 from gateway.checkout.progress import Progress
 from gateway.config import Config
+from tests.checkout_page.browsing import Hosted, hosting
 from tests.gateway.conftest import CARD, api, side_by_side
 from tests.support.working import Hands, hands
 
@@ -41,7 +42,7 @@ class Page:
         self.token: str = self.boot["view"]["session"]
 
     async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
-        headers = {"X-Checkout-Session": self.token, **more.pop("headers", {})}
+        headers: Any = {"X-Checkout-Session": self.token.encode("latin-1"), **more.pop("headers", {})}
         said = await self.client.request(method, f"/checkout/{path}", headers=headers, **more)
         if said.status_code == 200 and "json" in said.headers["content-type"]:
             self.token = said.json()["session"]
@@ -103,6 +104,13 @@ class Shop:
 
     def payments(self) -> list[dict[str, Any]]:
         return self.conn.execute("SELECT * FROM payments ORDER BY id").fetchall()
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    """A checkout process, shared: a test that changes it or its merchant puts it back."""
+    with hosting(tmp_path_factory.mktemp("checkout")) as made:
+        yield made
 
 
 @pytest.fixture

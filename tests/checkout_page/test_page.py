@@ -162,3 +162,13 @@ def test_a_qr_code_holds_its_text() -> None:
         for at in range(int(x), int(x) + int(length)):
             field[int(y)][at] = 1
     assert [bytes(row) for row in field] == [bytes(row) for row in segno.make(text, error="m", micro=False).matrix]
+
+
+async def test_the_shop_s_colour_is_on_the_page_before_any_script(shop: Shop) -> None:
+    """It never stands in another one; and nothing but a colour gets from the address into the style."""
+    order = shop.order("order_colour")
+    assert "--accent:rgb(10 124 89);" in (await shop.open(order, color="#0a7c59")).html
+    plain = (await shop.open(order)).html
+    for nonsense in ("red", "#12", "#0a7c59;}", "</style><script>", "#0a7c59\n"):
+        page = (await shop.open(order, color=nonsense)).html
+        assert page.count("--accent") == plain.count("--accent") == 0, nonsense

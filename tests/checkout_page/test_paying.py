@@ -224,3 +224,93 @@ async def test_where_streams_are_taken_the_page_is_told_to_ask(config: Config, d
         said = await page.call("GET", "events")
         assert (said.status_code, said.json()["error"]["reason"]) == (503, "streams_taken")
         assert (await page.state())["state"] == "processing"
+
+
+async def test_one_address_does_not_take_all_streams(config: Config, demo_merchant: str, conn: Conn) -> None:
+    """It asks from time to time instead, as everybody does where they are taken; others still listen."""
+    behind = msgspec.structs.replace(config, checkout_streams=20, trusted_proxies="0.0.0.0/0", request_timeout=60)
+    async with side_by_side(behind, make_app) as made:
+        shop = Shop(made.client, conn)
+        page = await shop.open(shop.order("order_a"))
+        await page.pay()
+        here, there = ({"X-Forwarded-For": f"198.51.100.{n}"} for n in (1, 2))
+        streams = [asyncio.create_task(page.call("GET", "events", headers=here)) for _ in range(2)]
+
+        async def listening() -> bool:
+            return bool(shop.progress.streams == 2)
+
+        await eventually(listening)
+        said = await page.call("GET", "events", headers=here)
+        assert (said.status_code, said.json()["error"]["reason"]) == (503, "streams_taken")
+        streams.append(asyncio.create_task(page.call("GET", "events", headers=there)))
+
+        async def listens_too() -> bool:
+            return bool(shop.progress.streams == 3)
+
+        await eventually(listens_too)
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
+        assert not shop.progress._from
+
+
+async def test_a_stream_tells_nothing_more_to_a_page_whose_key_was_revoked(
+    config: Config, demo_merchant: str, conn: Conn, hands: Hands
+) -> None:
+    async with side_by_side(msgspec.structs.replace(config, credential_ttl=0), make_app) as made:
+        shop = Shop(made.client, conn)
+        page = await shop.open(shop.order("order_a"))
+        await page.pay()
+        listening = asyncio.create_task(page.call("GET", "events"))
+
+        async def listens() -> bool:
+            return bool(shop.progress.streams)
+
+        await eventually(listens)
+        conn.execute("UPDATE api_keys SET revoked_at = now()")
+        await hands.work_off("payment.process")
+        said = await listening
+    assert said.text.count("event: state") == 1
+    assert '"state":"success"' not in said.text
+
+
+async def test_of_fifty_that_pay_at_two_processes_one_does(config: Config, shop: Shop, conn: Conn) -> None:
+    """Ten pages, five tries of each at once, half of them at another process that has its own connections and memory.
+    In the rush some are told to come again (503); no try makes a second payment, then or later."""
+    shop.order("order_a")
+    async with side_by_side(config, make_app) as other:
+        pages = [await shop.open("order_a") for _ in range(10)]
+        for n, page in enumerate(pages):
+            page.client = (shop.client, other.client)[n % 2]
+        tries = [(page, BY_CARD if n % 2 else COLLECT, n) for page in pages for n in range(5)]
+        said = await asyncio.gather(*(page.try_to_pay(body, attempt=n) for page, body, n in tries))
+        assert {one.status_code for one in said} <= {200, 503}
+        again = await asyncio.gather(*(page.pay(body, attempt=n) for page, body, n in tries))
+    (payment,) = shop.payments()
+    assert {one["payment"]["id"] for one in again} == {payment["id"]}
+    assert {one.json()["payment"]["id"] for one in said if one.status_code == 200} == {payment["id"]}
+    assert not broken(conn)
+
+
+async def test_a_refund_does_not_open_an_order_again(shop: Shop, api: Api, hands: Hands) -> None:
+    shop.order("order_a", 5000)
+    page, other = await shop.open("order_a"), await shop.open("order_a")
+    payment = (await page.pay())["payment"]["id"]
+    await hands.work_off("payment.process")
+    assert (await api.post(f"/payments/{payment}/refunds", {})).status_code == 201
+    await hands.work_off("refund.process")
+
+    view = await other.pay(BY_CARD)
+    assert (view["state"], view["payment"]["id"]) == ("success", payment)
+    assert (await shop.open("order_a")).boot["view"]["state"] == "success"
+    assert len(shop.payments()) == 1
+
+
+async def test_the_number_of_a_try_belongs_to_its_session(shop: Shop, hands: Hands) -> None:
+    """Whoever uses the numbers of others finds his own payments, and not theirs."""
+    one, other = await shop.open("order_test_123"), await shop.open("order_test_123")
+    mine = (await one.pay(attempt=1))["payment"]["id"]
+    await hands.work_off("payment.process")
+    assert (await other.pay(attempt=1))["payment"]["id"] != mine
+    assert (await one.pay(BY_CARD, attempt=1))["payment"]["id"] == mine
+    assert len(shop.payments()) == 2

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import httpx
+import msgspec
 import pytest
 
-from tests.checkout_page.browsing import Hosted, hosting
+from gateway import hosting
+from gateway.config import Config
+from tests.checkout_page.browsing import Hosted
 from tests.checkout_page.conftest import BY_CARD, Page
 from tests.support.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    with hosting(tmp_path_factory.mktemp("process")) as made:
-        yield made
 
 
 async def _open(client: httpx.AsyncClient, hosted: Hosted, order_id: str) -> Page:
@@ -25,7 +21,7 @@ async def _open(client: httpx.AsyncClient, hosted: Hosted, order_id: str) -> Pag
 
 async def test_no_card_no_token_and_no_address_stands_in_the_log(hosted: Hosted) -> None:
     """Right cards, wrong cards, bodies that are none: the log names the call, and nothing that was in it."""
-    card = BY_CARD["card"]
+    card, before = BY_CARD["card"], len(hosted.process.log.read_text())
     async with httpx.AsyncClient(base_url=hosted.url, trust_env=False) as client:
         page = await _open(client, hosted, hosted.order())
         tokens = [page.token]
@@ -41,7 +37,7 @@ async def test_no_card_no_token_and_no_address_stands_in_the_log(hosted: Hosted)
         assert [one.status_code for one in said] == [400] * 5 + [200]
         tokens.append(page.token)
 
-    log = hosted.process.log.read_text()
+    log = hosted.process.log.read_text()[before:]
     assert log.count('"path":"/checkout/pay"') == 6
     for secret in (
         "411111111111",
@@ -54,6 +50,14 @@ async def test_no_card_no_token_and_no_address_stands_in_the_log(hosted: Hosted)
     ):
         assert secret not in log, secret
     assert "key_test_abc123" not in log
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_pages_that_listen_leave_room_for_others(config: Config, workers: int) -> None:
+    """However many workers there are: each takes as many streams as it may, and connections besides."""
+    many = msgspec.structs.replace(config, api_workers=workers)
+    server = hosting.serving("gateway.checkout.__main__:make_app", many, port=1, streams=many.checkout_streams)
+    assert server.backpressure >= many.checkout_streams + 1000
 
 
 async def test_a_process_that_ends_sends_its_listeners_away_and_loses_none(hosted: Hosted) -> None:
@@ -75,7 +79,7 @@ async def test_a_process_that_ends_sends_its_listeners_away_and_loses_none(hoste
     assert (code, said.status_code) == (0, 200)
     assert '"state":"processing"' in said.text
     hosted.start()
-    hosted.settle()
+    await hosted.settle()
     async with httpx.AsyncClient(base_url=hosted.url, trust_env=False) as client:
         page.client = client
         assert (await page.state())["state"] == "success"

@@ -19,6 +19,8 @@ FAKES = {
     "docker": '[ "$1" != info ] || [ -e "${ENGINE:-/none}" ]',
     "setup.sh": 'echo "setup $1" >>"$SAW"; eval "${DO_engine:-}"; echo "export ENGINE=$UP"; test $1 = env || >"$UP"',
     "id": "echo 0",
+    "apt-get": 'echo "apt-get $*" >>"$SAW"; [ "$1" = update ] || eval "${DO_apt:-}"',
+    "some-browser": "",
 }
 WITHOUT = ["setup", "check", "audit", "test", "test-oldest", "bench", "bench-fairness"]
 
@@ -37,7 +39,12 @@ class Frame:
             (programs / name).write_text(f"#!/bin/bash\n{does}\n")
             (programs / name).chmod(0o755)
         self.engine = folder / "engine"
-        self._env = {"UP": str(self.engine), "PATH": f"{programs}:{os.environ['PATH']}", "SAW": str(self.saw)}
+        self._env = {
+            "UP": str(self.engine),
+            "CI_BROWSERS": "none some-browser",
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "SAW": str(self.saw),
+        }
 
     def start(self, **env: str) -> subprocess.Popen[str]:
         """Begin a run."""
@@ -116,6 +123,27 @@ def test_an_engine_that_does_not_come_up_is_told(frame: Frame) -> None:
     assert said.count("!!! NO CONTAINER ENGINE") == 1
     assert "image" not in frame.calls()
     assert frame.calls()[-1] == "setup down"
+
+
+def test_a_browser_is_installed_where_there_is_none(frame: Frame) -> None:
+    """Beside the first parts, before an engine; there, the tests may not do without."""
+    code, said = frame.run(
+        CI_BROWSERS="another", DO_apt='cd "${0%/*}" && cp id another', DO_test='echo "browser: $CI_BROWSER"'
+    )
+
+    assert code == 0
+    calls = [call for call in frame.calls() if call.startswith(("apt-get", "setup u"))]
+    assert calls == ["apt-get update", "apt-get install -y --no-install-recommends chromium", "setup up"]
+    assert "browser: required" in said
+    assert "!!!" not in said
+
+
+def test_a_browser_that_cannot_be_installed_is_told(frame: Frame) -> None:
+    code, said = frame.run(CI_BROWSERS="another", DO_apt="echo no such package; exit 100")
+
+    assert code == 0
+    assert "no such package" in said
+    assert said.count("!!!") == said.count("!!! NO BROWSER") == 1
 
 
 def test_a_part_that_fails_ends_the_run(frame: Frame) -> None:

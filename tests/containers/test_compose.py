@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import statistics
 import time
@@ -10,12 +12,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 
 from kit import ids
 from tests.containers.composed import Composed, composed, docker, inspect
 from tests.faults.shop import assert_kept, report
 from tests.support.load import Answer, Load, load, payment
+from tests.support.processes import ROOT
 from tests.support.waiting import until
 
 PATIENCE = 150  # seconds; where it is calm everything here takes a few
@@ -49,14 +54,14 @@ def test_everything_comes_up_in_order(shop: Composed) -> None:
         *((name, "exited", "") for name in ("secrets", "migrate")),
         *(
             (name, "running", "healthy")
-            for name in ("postgres", "api", "checkout", "proxy", "dispatcher", "test-merchant")
+            for name in ("postgres", "api", "checkout", "proxy", "dispatcher", "test-merchant", "shop")
         ),
     }
     assert [state["Service"] for state in states].count("dispatcher") == 3
     assert [state["Service"] for state in states].count("api") == 2
     assert ended["secrets"] <= started["postgres"] <= started["migrate"]
     assert ended["migrate"] <= min(started["api"], started["dispatcher"])
-    assert started["api"] <= started["proxy"] <= started["demo"]
+    assert started["api"] <= started["proxy"] <= min(started["demo"], started["shop"])
     assert set(restarts) == {"0"}
 
 
@@ -74,7 +79,7 @@ def test_the_first_payment_went_through(shop: Composed) -> None:
 def test_no_container_has_more_than_it_needs(shop: Composed) -> None:
     """No root, no capability, nothing to write but a small /tmp, no password in the environment, bounded memory."""
     passwords = shop("exec", "-T", "-u", "0", "postgres", "cat", "/run/secrets/password").split()
-    for container in shop.containers("api", "dispatcher", "proxy", "test-merchant"):
+    for container in shop.containers("api", "checkout", "dispatcher", "proxy", "test-merchant", "shop"):
         status = docker("exec", container, "cat", "/proc/self/status").stdout
         facts = dict(line.split(":\t", 1) for line in status.splitlines())
         assert facts["Uid"].split() == ["10001"] * 4
@@ -169,6 +174,22 @@ def test_one_dispatcher_is_enough(shop: Composed, loads: list[Load]) -> None:
     _assert_all_is_told(shop, loads)
 
 
+def test_the_demo_shop_sells_through_the_checkout(shop: Composed) -> None:
+    """It gives out the script that was built; what is paid on its page is packed when the webhook came, not before."""
+    built = msgspec.json.decode((ROOT / "gateway/checkout/sdk/build.json").read_bytes())
+    with httpx.Client(timeout=30) as shopper:
+        script = shopper.get(f"{shop.checkout_url}/checkout.js").raise_for_status().content
+        assert _integrity(script) == built["integrity"]
+
+        shopper.post(f"{shop.shop_url}/basket", data={"tea": "assam", "quantity": "1"})
+        till = shopper.post(f"{shop.shop_url}/orders", headers={"Accept": "application/json"}).json()
+        place = f"{shop.shop_url}{till['page']}"
+        assert 'data-state="unpaid"' in shopper.get(place).text
+        _pay_on_the_page(shopper, shop.checkout_url, till)
+        until(lambda: 'data-state="paid"' in shopper.get(place).text, within=PATIENCE, what="a packed order")
+    assert shop.count("SELECT count(*) AS n FROM payments WHERE merchant_id = 'mer_demo_shop'") == 1
+
+
 def test_down_leaves_nothing(shop: Composed) -> None:
     """No container, volume or network; soon, since every process ends on SIGTERM."""
     began = time.monotonic()
@@ -178,6 +199,22 @@ def test_down_leaves_nothing(shop: Composed) -> None:
     report(f"down -v: {took:.1f} s")
     mine = ("--filter", f"label=com.docker.compose.project={shop.name}", "-q")
     assert [docker(*kind, *mine).stdout for kind in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))] == [""] * 3
+
+
+def _integrity(script: bytes) -> str:
+    return f"sha384-{base64.b64encode(hashlib.sha384(script).digest()).decode()}"
+
+
+def _pay_on_the_page(shopper: httpx.Client, checkout: str, till: dict[str, Any]) -> None:
+    """As the checkout's own script does, in a frame of the shop."""
+    query = {"order_id": till["orderId"], "key": till["key"], "embedded": "true"}
+    page = shopper.get(f"{checkout}/checkout", params=query).raise_for_status()
+    boot = re.search(r'id="boot"[^>]*>(.*?)</script>', page.text, re.DOTALL)
+    assert boot
+    session = msgspec.json.decode(boot[1])["view"]["session"]
+    headers = {"X-Checkout-Session": session, "Idempotency-Key": "1"}
+    body = {"method": "upi", "flow": "collect", "vpa": "success@paytm"}
+    shopper.post(f"{checkout}/checkout/pay", headers=headers, json=body).raise_for_status()
 
 
 def _scale(shop: Composed, dispatchers: int) -> None:

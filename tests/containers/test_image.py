@@ -51,7 +51,17 @@ def test_every_command_is_there() -> None:
     """On a read-only root file system; those that need a database say so in one line. (tests of compose start them)"""
     listed = run("--help")
 
-    for command in ("api", "checkout", "dispatcher", "migrate", "test-merchant", "check", "demo", "secrets"):
+    for command in (
+        "api",
+        "checkout",
+        "dispatcher",
+        "migrate",
+        "test-merchant",
+        "demo-shop",
+        "check",
+        "demo",
+        "secrets",
+    ):
         assert re.search(rf"^\W*{command} ", listed, re.MULTILINE), command
     for command, code in {"api": 1, "checkout": 1, "dispatcher": 1, "migrate": 2}.items():
         told = docker(*CONFINED, IMAGE, command, code=code).stderr

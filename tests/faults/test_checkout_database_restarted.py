@@ -53,5 +53,5 @@ async def test_what_is_asked_while_the_database_restarts_is_answered_after_it(se
         with psycopg.connect(hosted.database_url, autocommit=True) as conn:
             found = conn.execute("SELECT count(*) FROM payments WHERE order_id = %s", [order]).fetchone()
         assert found == (1,)
-        await asyncio.to_thread(hosted.settle)
+        await hosted.settle()
         assert '"state":"success"' in (await listening).text

@@ -39,7 +39,7 @@ def who(pids: list[int]) -> str:
 class Run:
     """One `ledgate` command in a process of its own."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int, int], *args: str, **settings: str) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, ...], *args: str, **settings: str) -> None:
         self.folder = folder
         self.ports = ports
         self.said = ""
@@ -57,6 +57,7 @@ class Run:
                 "PORT": str(ports[0]),
                 "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
                 "LEDGATE_CHECKOUT_PORT": str(ports[2]),
+                "LEDGATE_DEMO_SHOP_PORT": str(ports[3]),
                 "TEST_PROCESSING_DELAY": "50",
                 "COLUMNS": "80",
                 **settings,
@@ -108,13 +109,12 @@ class Run:
         return found[1]
 
 
-def three_ports() -> tuple[int, int, int]:
-    """For the API, the test merchant and the checkout."""
+def some_ports() -> tuple[int, ...]:
+    """For the API, the test merchant, the checkout and the demo shop."""
     found: set[int] = set()
-    while len(found) < 3:
+    while len(found) < 4:
         found.add(steady_port())
-    api, merchant, checkout = found
-    return api, merchant, checkout
+    return tuple(found)
 
 
 def make_folder() -> Path:

@@ -16,7 +16,7 @@ import pytest
 from kit import embedded
 from kit.children import alive
 from tests.support.tools import run_curl
-from tests.up.runs import PATIENCE, UP, Run, make_folder, three_ports, until, who
+from tests.up.runs import PATIENCE, UP, Run, make_folder, some_ports, until, who
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def ports() -> tuple[int, int, int]:
-    return three_ports()
+def ports() -> tuple[int, ...]:
+    return some_ports()
 
 
 @pytest.fixture
-def run(folder: Path, ports: tuple[int, int, int]) -> Iterator[Callable[..., Run]]:
+def run(folder: Path, ports: tuple[int, ...]) -> Iterator[Callable[..., Run]]:
     """Run commands that are gone after the test, with all that they started."""
     runs: list[Run] = []
 
@@ -52,7 +52,7 @@ def run(folder: Path, ports: tuple[int, int, int]) -> Iterator[Callable[..., Run
 def stack() -> Iterator[Run]:
     """One Ledgate that runs while several tests look at it."""
     path = make_folder()
-    one = Run(path, three_ports(), "up")
+    one = Run(path, some_ports(), "up")
     try:
         one.until_said(UP)
         yield one
@@ -85,6 +85,7 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
         f"http://localhost:{stack.ports[0]}/docs",
         f"http://localhost:{stack.ports[1]}/received",
         f"http://localhost:{stack.ports[2]}/checkout.js",
+        f"Open http://localhost:{stack.ports[3]} and buy something.",
         "key_test_abc123",
         "secret_test_xyz789",
         "whsec_test_abc123",
@@ -115,6 +116,20 @@ def test_the_checkout_on_the_screen_opens(stack):
     assert "₹500.00" in said.text
 
 
+def test_the_demo_shop_on_the_screen_packs_what_was_paid(stack):
+    address = re.search(r"Open (http://localhost:\d+) and", stack.said)[1].replace("localhost", "127.0.0.1")
+    with httpx.Client(base_url=address, trust_env=False) as shopper:
+        shopper.post("/basket", data={"tea": "masala", "quantity": "1"})
+        till = shopper.post("/orders", headers={"Accept": "application/json"}).json()
+        body = {"order_id": till["orderId"], "method": "upi", "vpa": "success@paytm"}
+        keys = ("key_test_shop123", "secret_test_shop789")
+        paid = httpx.post(f"http://127.0.0.1:{stack.ports[0]}/api/v1/payments", json=body, auth=keys, trust_env=False)
+
+        assert paid.status_code == 201
+        until(lambda: 'data-state="paid"' in shopper.get(till["page"]).text, lambda: shopper.get(till["page"]).text)
+        assert f"http://localhost:{stack.ports[2]}/checkout.js" in shopper.get("/").text
+
+
 def test_demo_makes_a_payment_against_what_runs(stack):
     demo = Run(stack.folder, stack.ports, "demo", "--past", "0")  # tests/dashboard_data grows one
 
@@ -136,7 +151,7 @@ def test_operators_find_the_database_of_what_runs_here(stack):
 
 
 def test_a_second_start_is_refused_and_says_where_the_first_one_is(stack):
-    second = Run(stack.folder, three_ports(), "up")
+    second = Run(stack.folder, some_ports(), "up")
 
     assert second.ended() == 1
     assert f"already running, as process {stack.process.pid}" in second.said
@@ -240,7 +255,8 @@ def test_a_process_that_dies_takes_everything_down_and_is_named(run):
 
 
 @pytest.mark.parametrize(
-    ("index", "variable"), [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT"), (2, "LEDGATE_CHECKOUT_PORT")]
+    ("index", "variable"),
+    [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT"), (2, "LEDGATE_CHECKOUT_PORT"), (3, "LEDGATE_DEMO_SHOP_PORT")],
 )
 def test_a_taken_port_is_refused_before_anything_is_started(run, folder, ports, index, variable):
     with socket.create_server(("127.0.0.1", ports[index])):

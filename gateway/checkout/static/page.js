@@ -5,7 +5,6 @@ import { Fields } from "./fields.js";
 import { Parent } from "./parent.js";
 import { follow } from "./progress.js";
 import { States } from "./states.js";
-import { wear } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
 const boot = JSON.parse($("boot").textContent);
@@ -16,7 +15,10 @@ const fields = new Fields(texts);
 const parent = new Parent(boot.framing, dress);
 
 const RETRIES = [1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000]; // milliseconds between tries to send one attempt
-const memory = `ledgate-checkout:${boot.order_id}`;
+const PATIENCE = 4000; // milliseconds after which a button that spins is not enough of an answer
+const UNDRESSED = 200; // milliseconds for the shop to say what it is called
+// Of this merchant's order: another's may be called the same.
+const memory = `ledgate-checkout:${new URLSearchParams(location.search).get("key")}:${boot.order_id}`;
 
 let attempt = 1;
 let busy = false;
@@ -65,6 +67,7 @@ function settle(view) {
   if (view.state === "success") {
     fields.clear();
     $("done").hidden = !parent.framed;
+    $("leave").hidden = parent.framed;
   }
   if (view.state === "failed") {
     attempt++;
@@ -101,7 +104,7 @@ async function pay() {
     if (!(error instanceof Refused)) {
       states.showFailure(texts.unreachable); // what became of it nobody knows: the next try is the same attempt
     } else {
-      forget();
+      if (error.status !== 429) forget(); // else it may have arrived before
       states.turn("ready");
       if (!fields.blame(error)) say(error.status === 429 ? texts.too_many : error.status === 403 ? texts.expired : texts.refused);
     }
@@ -112,17 +115,23 @@ async function pay() {
 
 /** Send one attempt until it is answered, for a minute at most. It stays one payment, however often it arrives. */
 async function send(request) {
-  for (let n = 0; ; n++) {
-    try {
-      return await calls.pay(request, attempt);
-    } catch (error) {
-      if (error instanceof Refused || n === RETRIES.length) throw error;
-      if (n === 1) {
-        states.show({ state: "processing" });
-        states.setAway(true);
+  const wait = () => {
+    states.show({ state: "processing" });
+    states.setAway(true);
+  };
+  const patience = setTimeout(wait, PATIENCE);
+  try {
+    for (let n = 0; ; n++) {
+      try {
+        return await calls.pay(request, attempt);
+      } catch (error) {
+        if (error instanceof Refused || n === RETRIES.length) throw error;
+        if (n === 1) wait();
+        await pause(RETRIES[n]);
       }
-      await pause(RETRIES[n]);
     }
+  } finally {
+    clearTimeout(patience);
   }
 }
 
@@ -139,15 +148,19 @@ function setBusy(now) {
   $("pay").setAttribute("aria-disabled", String(now)); // not `disabled`: it keeps the focus
 }
 
+/** What kept a payment from being started; a page that is too old can be loaded again on the spot. */
 function say(text) {
   $("form-error").hidden = !text;
-  $("form-error").textContent = text;
+  $("form-error-text").textContent = text;
+  $("again").hidden = text !== texts.expired;
 }
+
+const dressed = () => delete document.documentElement.dataset.undressed;
 
 /** What the SDK was told to show. The amount is not among it: the order has one. */
 function dress(options) {
+  dressed();
   const text = (value, most) => (typeof value === "string" ? value.slice(0, most) : "");
-  if (options.theme) wear(text(options.theme.color, 7));
   const name = text(options.name, 100);
   if (name) {
     $("merchant").hidden = name === $("merchant").textContent;
@@ -165,7 +178,11 @@ function dress(options) {
     $("image").referrerPolicy = "no-referrer";
     $("image").src = image;
   }
-  if (options.prefill && states.now === "ready") fields.prefill(options.prefill);
+  const { prefill } = options;
+  if (!prefill) return;
+  $("contact").textContent = text(prefill.email, 254) || text(prefill.contact, 30);
+  $("contact-row").hidden = !$("contact").textContent;
+  if (states.now === "ready") fields.prefill(prefill);
 }
 
 $("form").addEventListener("submit", (event) => {
@@ -177,6 +194,7 @@ $("retry").addEventListener("click", () => {
   states.turn("ready");
   (fields.method === "upi" ? $("tab-upi") : $("tab-card")).focus();
 });
+$("again").addEventListener("click", () => location.reload());
 $("done").addEventListener("click", () => parent.close());
 $("cancel").addEventListener("click", () => parent.close());
 
@@ -184,24 +202,30 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) renew(); // Back has brought the page as it was, and the order may have gone on
 });
 
-wear(new URLSearchParams(location.search).get("color"));
-
 async function start() {
   const kept = boot.view.state === "ready" ? recall() : null;
   if (!kept) return show(boot.view);
   const fresh = calls.token;
   calls.token = kept.token;
+  attempt = kept.attempt;
+  let view = boot.view;
+  let over = false;
   try {
-    const view = await calls.renew();
-    attempt = kept.attempt;
-    show(view);
-  } catch {
-    calls.token = fresh;
-    show(boot.view);
+    view = await calls.renew();
+  } catch (error) {
+    over = error instanceof Refused && error.status === 403;
+    if (over) [calls.token, attempt] = [fresh, 1];
   }
+  show(view);
+  if (view.state === "ready" && !over) remember(); // whoever presses again asks for that same try
 }
 
 await start();
 $("pay").disabled = false;
 document.documentElement.dataset.script = "ready";
+if (parent.framed) {
+  // The shop's name and what is bought are a message away: nobody sees the page change.
+  document.documentElement.dataset.undressed = "";
+  setTimeout(dressed, UNDRESSED);
+}
 parent.ready();

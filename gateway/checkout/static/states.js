@@ -57,7 +57,7 @@ export class States {
     this.away = false;
     const scanned = Boolean(payment && payment.code);
     const link = payment && payment.link;
-    this.usual = scanned ? { title: this.texts["qr.title"], text: this.texts["qr.text"] } : { title: this.texts["wait.title"], text: this.texts["wait.text"] };
+    this.usual = scanned ? { title: this.texts["qr.title"], text: this.texts["qr.text"] } : { title: this.texts["wait.title"], text: this.texts[payment && payment.method === "upi" ? "wait.upi" : "wait.text"] };
     $("processing").classList.toggle("scanned", scanned);
     $("code").hidden = !scanned;
     if (scanned) $("code").replaceChildren(drawn(payment.code, this.texts["qr.name"]));
