@@ -103,6 +103,9 @@ async def seed_shop(database_url: str, config: Config) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
         await add_merchant(conn, "Chai Patti", merchant_id=SHOP_ID)
         await add_key(conn, SHOP_ID, key_id=SHOP_KEY_ID, secret=SHOP_SECRET)
+        owner = await users.find(conn, USERS[0].email)
+        if owner is not None and not await users.has_owner(conn, SHOP_ID):
+            await users.grant(conn, SHOP_ID, owner.id, "owner")
 
 
 def _refuse_in_earnest(config: Config) -> None:

@@ -25,6 +25,7 @@ app = App(
 for _noun, _help in {
     "merchants": "Merchants: list, show, create, and where the checkout may be framed.",
     "keys": "API keys of merchants: list, create, revoke.",
+    "users": "Users of the dashboard: list, create, invite anew, grant roles, disable.",
     "endpoints": "Webhook endpoints: list, show, create, enable, disable, read a secret.",
     "payments": "Payments: list, or show one with all that came of it.",
     "deliveries": "Webhook deliveries: list, show with their attempts, retry.",
@@ -52,7 +53,7 @@ def main() -> None:
 
 @app.command
 def up() -> int:
-    """Start everything here: PostgreSQL, API, checkout, dispatcher, test merchant, demo shop; make a first payment.
+    """Start everything here: PostgreSQL, API, checkout, dashboard, dispatcher, demo shop; make a payment.
 
     DATABASE_URL names a database to use instead of one of our own.
     """
@@ -71,6 +72,12 @@ def api() -> None:
 def checkout() -> None:
     """Run the hosted checkout alone: the page and checkout.js; it needs DATABASE_URL."""
     _become("gateway.checkout")
+
+
+@app.command
+def dashboard() -> None:
+    """Run the merchants' dashboard alone; it needs DATABASE_URL."""
+    _become("dashboard")
 
 
 @app.command
@@ -102,8 +109,9 @@ def migrate(
 
     Args:
         wait: Seconds to wait for a database that is away.
-        login: api=FILE, dispatcher=FILE, or with a name api:NAME=FILE: afterwards, make the login that this kind of
-            process uses, or give it the password in the file. It may do what such a process needs and nothing else.
+        login: api=FILE, dispatcher=FILE, dashboard=FILE, or with a name api:NAME=FILE: afterwards, make the login that
+            this kind of process uses, or give it the password in the file. It may do what such a process needs and
+            nothing else.
         demo: Afterwards, set up the demo merchant; outside of TEST_MODE there is none.
     """
     from gateway.cli import migrate as command

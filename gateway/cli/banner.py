@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.first_payment import BODY
-from gateway.demo import KEY_ID, ORDER_IDS, SECRET, WEBHOOK_SECRET
+from gateway.demo import KEY_ID, ORDER_IDS, PASSWORD, SECRET, USERS, WEBHOOK_SECRET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ class Facts:
 
     port: int
     checkout_port: int
+    dashboard_port: int
     test_merchant_port: int
     demo_shop_port: int
     database: str
@@ -79,11 +80,13 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("API", f"http://localhost:{facts.port}/api/v1"),
         ("API docs", f"http://localhost:{facts.port}/docs"),
+        ("Dashboard", f"http://localhost:{facts.dashboard_port}"),
         ("Demo shop", f"http://localhost:{facts.demo_shop_port}"),
         ("Checkout", f"http://localhost:{facts.checkout_port}/checkout.js"),
         ("Webhooks received", f"http://localhost:{facts.test_merchant_port}/received"),
     ]
     if facts.test_mode:
+        rows += [("Sign in there as", f"{USERS[0].email} with {PASSWORD}")]
         rows += [("API key", KEY_ID), ("API secret", SECRET), ("Webhook secret", WEBHOOK_SECRET)]
     else:
         rows += [("Credentials", "yours: the public demo ones exist with TEST_MODE=true only")]

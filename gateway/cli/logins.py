@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
 
-Kind = Literal["api", "dispatcher"]
+Kind = Literal["api", "dispatcher", "dashboard"]
 
+# The dashboard enters the second one for operators' pages, which see all merchants.
+_ROLES: dict[Kind, tuple[str, ...]] = {
+    "api": ("ledgate_api",),
+    "dispatcher": ("ledgate_dispatcher",),
+    "dashboard": ("ledgate_dashboard", "ledgate_operator"),
+}
 _DISPATCHER_STATEMENT = 30.0  # seconds, as the dispatcher asks for when it connects
 _LEAST = 16  # characters of a password
 
@@ -33,7 +39,7 @@ class Login(NamedTuple):
 
 
 def read(wanted: Iterable[str]) -> list[Login]:
-    """Read `api=FILE`, `dispatcher=FILE`, or with a name `api:NAME=FILE`; each file holds a password.
+    """Read `api=FILE`, `dispatcher=FILE`, `dashboard=FILE`, or with a name `api:NAME=FILE`; each file holds a password.
 
     Raises:
         CliError: another kind, a file that cannot be read, a password that is too short.
@@ -49,7 +55,7 @@ def _read(wanted: str) -> Login:
             break
     else:
         raise CliError(
-            f"--login {wanted}: not api=FILE, dispatcher=FILE, api:NAME=FILE or dispatcher:NAME=FILE", code=2
+            f"--login {wanted}: not api=FILE, dispatcher=FILE, dashboard=FILE, or with a name: api:NAME=FILE", code=2
         )
     try:
         password = Path(path).read_text(encoding="utf-8").strip()
@@ -75,7 +81,8 @@ def ensure(conn: psycopg.Connection[Any], login: Login, config: Config) -> None:
         if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login.name]).fetchone() is None:
             conn.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(name))
         conn.execute(sql.SQL("ALTER ROLE {} LOGIN NOINHERIT PASSWORD {}").format(name, sql.Literal(verifier)))
-        conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(f"ledgate_{login.kind}"), name))
+        for role in _ROLES[login.kind]:
+            conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
         for setting, value in _settings(login.kind, config).items():
             query = sql.SQL("ALTER ROLE {} SET {} = {}")
             conn.execute(query.format(name, sql.Identifier(setting), sql.Literal(value)))
@@ -83,9 +90,9 @@ def ensure(conn: psycopg.Connection[Any], login: Login, config: Config) -> None:
 
 def _settings(kind: Kind, config: Config) -> dict[str, str]:
     plans = dict(option.split("=", 1) for option in PLANS.split() if option != "-c")
-    seconds = config.statement_timeout if kind == "api" else _DISPATCHER_STATEMENT
+    seconds = _DISPATCHER_STATEMENT if kind == "dispatcher" else config.statement_timeout
     return {
-        "role": f"ledgate_{kind}",
+        "role": _ROLES[kind][0],
         "statement_timeout": f"{int(seconds * 1000)}ms",
         "timezone": "UTC",
         "jit": "off",

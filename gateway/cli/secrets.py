@@ -24,11 +24,12 @@ def run(folder: Path) -> int:
     """Make what is missing in `folder/own`, then write every service's folder from it. The exit code.
 
     ```
-    own/                 ledgate_password api_password dispatcher_password admin_password secret_keys
+    own/                 ledgate_password api_password dispatcher_password dashboard_password admin_password secret_keys
     postgres/            password
-    migrate/             pgpass secret_keys api_password dispatcher_password
+    migrate/             pgpass secret_keys api_password dispatcher_password dashboard_password
     api/                 pgpass secret_keys
     dispatcher/          pgpass secret_keys
+    dashboard/           pgpass secret_keys
     pooler/              userlist.txt
     admin/               password
     ```
@@ -48,7 +49,7 @@ def run(folder: Path) -> int:
 
 def _own(folder: Path) -> tuple[list[str], dict[str, str]]:
     made = []
-    for name in ("ledgate_password", "api_password", "dispatcher_password", "admin_password", "secret_keys"):
+    for name in (*(f"{who}_password" for who in ("ledgate", "api", "dispatcher", "dashboard", "admin")), "secret_keys"):
         path = folder / OWN / name
         if not path.exists():
             key = f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
@@ -61,18 +62,23 @@ def _handed_out(own: dict[str, str]) -> dict[str, tuple[str, int]]:
     def passes(*logins: str) -> tuple[str, int]:
         return "".join(f"*:*:*:{login}:{_escaped(own[f'{login}_password'])}\n" for login in logins), _PRIVATE
 
-    users = "".join(f"{_quoted(login)} {_quoted(own[f'{login}_password'])}\n" for login in ("api", "dispatcher"))
+    users = "".join(
+        f"{_quoted(login)} {_quoted(own[f'{login}_password'])}\n" for login in ("api", "dispatcher", "dashboard")
+    )
     private = {name: (value, _PRIVATE) for name, value in own.items()}
     return {
         "postgres/password": (own["ledgate_password"], _MOUNTED),
         "migrate/pgpass": passes(_OWNER),
         "migrate/api_password": private["api_password"],
         "migrate/dispatcher_password": private["dispatcher_password"],
+        "migrate/dashboard_password": private["dashboard_password"],
         "migrate/secret_keys": private["secret_keys"],
         "api/pgpass": passes("api"),
         "api/secret_keys": private["secret_keys"],
         "dispatcher/pgpass": passes("dispatcher", _OWNER),
         "dispatcher/secret_keys": private["secret_keys"],
+        "dashboard/pgpass": passes("dashboard"),
+        "dashboard/secret_keys": private["secret_keys"],
         "pooler/userlist.txt": (users, _PRIVATE),
         "admin/password": (own["admin_password"], _MOUNTED),
     }

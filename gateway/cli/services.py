@@ -137,9 +137,10 @@ class Stack:
         )
         self.api = Service(screen, "API", "gateway", "cyan", stop_seconds=15)
         self.checkout = Service(screen, "checkout", "gateway.checkout", "yellow", stop_seconds=15)
+        self.dashboard = Service(screen, "dashboard", "dashboard", "bright_blue", stop_seconds=15)
         self.test_merchant = Service(screen, "test merchant", "test_merchant", "green", stop_seconds=5)
         self.shop = Service(screen, "demo shop", "demo_shop", "blue", stop_seconds=5)
-        self.services = (self.dispatcher, self.shop, self.checkout, self.api, self.test_merchant)
+        self.services = (self.dispatcher, self.shop, self.checkout, self.dashboard, self.api, self.test_merchant)
 
     def check(self) -> None:
         """Notice a death.

@@ -76,6 +76,13 @@ def _require_ports(config: Config, *, patience: float) -> None:
     )
     require_free(
         config.host,
+        config.dashboard_port,
+        purpose="its dashboard",
+        variable="LEDGATE_DASHBOARD_PORT",
+        patience=patience,
+    )
+    require_free(
+        config.host,
         config.test_merchant_port,
         purpose="the test merchant",
         variable="LEDGATE_TEST_MERCHANT_PORT",
@@ -104,6 +111,7 @@ def _bring_up(screen: Screen, stack: Stack, place: Place, environ: dict[str, str
         banner.Facts(
             port=config.port,
             checkout_port=config.checkout_port,
+            dashboard_port=config.dashboard_port,
             test_merchant_port=config.test_merchant_port,
             demo_shop_port=config.demo_shop_port,
             database=database.where(url) if given else url,
@@ -148,11 +156,13 @@ def _prepare(screen: Screen, config: Config) -> None:
 def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[str, str]) -> None:
     stack.api.start(environ)
     stack.checkout.start(environ)
+    stack.dashboard.start(environ)
     stack.test_merchant.start({**environ, "HOST": config.host})
     stack.shop.start(_of_shop(config, environ))
     stack.dispatcher.start(environ)
     api = base_url(config.host, config.port)
     checkout = base_url(config.host, config.checkout_port)
+    dashboard = base_url(config.host, config.dashboard_port)
     merchant = base_url(config.host, config.test_merchant_port)
     shop = base_url(config.host, config.demo_shop_port)
     with httpx.Client(timeout=2.0, trust_env=False) as http:
@@ -162,6 +172,9 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
 
         def showing() -> bool:
             return http.get(f"{checkout}/health/ready").status_code == httpx.codes.OK
+
+        def admitting() -> bool:
+            return http.get(f"{dashboard}/health/ready").status_code == httpx.codes.OK
 
         def receiving() -> bool:
             return bool(http.get(f"{merchant}/health").json()["status"] == "running")
@@ -176,6 +189,7 @@ def _start_services(screen: Screen, stack: Stack, config: Config, environ: dict[
         for name, probe, done in (
             ("the API", ready, f"API answers on port {config.port}"),
             ("the checkout", showing, f"checkout answers on port {config.checkout_port}"),
+            ("the dashboard", admitting, f"dashboard answers on port {config.dashboard_port}"),
             ("the test merchant", receiving, f"test merchant receives on port {config.test_merchant_port}"),
             ("the demo shop", selling, f"demo shop answers on port {config.demo_shop_port}"),
             ("the dispatcher", working, "dispatcher works"),

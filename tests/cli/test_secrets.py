@@ -28,7 +28,7 @@ def test_they_are_made_once(secrets: Ledgate, tmp_path: Path) -> None:
     assert files(tmp_path) == first
     assert "all there" in again.out
     values = [value for path, value in first.items() if path.startswith("own/")]
-    assert len(set(values)) == len(values) == 5
+    assert len(set(values)) == len(values) == 6
     assert not any(value in again.out for value in values)
 
 

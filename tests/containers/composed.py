@@ -37,14 +37,17 @@ class Composed:
 
     def __init__(self, **settings: str) -> None:
         self.name = f"{RUN}-{uuid.uuid4().hex[:6]}"
-        ports = [steady_port() for _ in range(4)]
-        self.url, self.receiver_url, self.checkout_url, self.shop_url = (f"http://127.0.0.1:{port}" for port in ports)
+        ports = [steady_port() for _ in range(5)]
+        self.url, self.receiver_url, self.checkout_url, self.shop_url, self.dashboard_url = (
+            f"http://127.0.0.1:{port}" for port in ports
+        )
         self._env = {
             **os.environ,
             "PORT": str(ports[0]),
             "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
             "LEDGATE_CHECKOUT_PORT": str(ports[2]),
             "LEDGATE_DEMO_SHOP_PORT": str(ports[3]),
+            "LEDGATE_DASHBOARD_PORT": str(ports[4]),
             "COMPOSE_FILE": "compose.yaml:tests/containers/hurry.yaml",
             "COMPOSE_ANSI": "never",
             "LEDGATE_WEBHOOK_SUBNET": f"10.218.{random.randrange(256)}.0/24",

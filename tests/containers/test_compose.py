@@ -54,7 +54,7 @@ def test_everything_comes_up_in_order(shop: Composed) -> None:
         *((name, "exited", "") for name in ("secrets", "migrate")),
         *(
             (name, "running", "healthy")
-            for name in ("postgres", "api", "checkout", "proxy", "dispatcher", "test-merchant", "shop")
+            for name in ("postgres", "api", "checkout", "dashboard", "proxy", "dispatcher", "test-merchant", "shop")
         ),
     }
     assert [state["Service"] for state in states].count("dispatcher") == 3

@@ -63,7 +63,7 @@ def test_every_command_is_there() -> None:
         "secrets",
     ):
         assert re.search(rf"^\W*{command} ", listed, re.MULTILINE), command
-    for command, code in {"api": 1, "checkout": 1, "dispatcher": 1, "migrate": 2}.items():
+    for command, code in {"api": 1, "checkout": 1, "dashboard": 1, "dispatcher": 1, "migrate": 2}.items():
         told = docker(*CONFINED, IMAGE, command, code=code).stderr
         assert "DATABASE_URL" in told
         assert len(told.strip().splitlines()) == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -15,13 +17,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from dashboard.app import ROLE
+from dashboard.operators import operating
 from gateway import demo
 from gateway.cli.errors import CliError
 from gateway.cli.logins import ensure
 from gateway.cli.logins import read as read_logins
 from gateway.config import load
 from kit.db import Database
-from tests.support.processes import ROOT, stack
+from tests.support.processes import ROOT, free_port, stack
 from tests.support.waiting import until
 
 SETTINGS = (
@@ -44,7 +48,7 @@ def logins(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Role -> the URL of a login that `migrate --login` makes, under a name of its own: roles are the server's."""
     password = tmp_path / "password"
     password.write_text("correct-horse-battery\n")
-    made = {f"ledgate_{kind}": f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("api", "dispatcher")}
+    made = {f"ledgate_{kind}": f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("api", "dispatcher", "dashboard")}
     wanted = read_logins(f"{role.removeprefix('ledgate_')}:{login}={password}" for role, login in made.items())
     config = load({"DATABASE_URL": database_url})
     with psycopg.connect(database_url, autocommit=True) as conn:
@@ -79,14 +83,46 @@ def test_each_process_works_with_a_login_that_is_allowed_its_role_alone(
         assert not shop.api.said("request.failed")
 
 
-@pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher"])
+def test_the_dashboard_works_with_a_login_of_its_own(database_url: str, logins: dict[str, str], tmp_path: Path) -> None:
+    """It signs somebody in, shows their merchant's payments, and may look at all merchants for operators."""
+    port = free_port()
+    settings = {"DATABASE_URL": logins["ledgate_dashboard"], "LEDGATE_DASHBOARD_PORT": str(port)}
+    with stack(database_url, tmp_path) as shop:
+        asyncio.run(demo.seed(database_url, load(shop.env)))
+        dash = shop.process("dashboard", **settings)
+        dash.start()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as browser:
+
+            def ready() -> bool:
+                with contextlib.suppress(httpx.HTTPError):
+                    return browser.get("/health/ready").status_code == 200
+                return False
+
+            until(ready, within=30, what="dashboard ready")
+            csrf = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[0]
+            form = {"csrf": csrf, "email": demo.USERS[0].email, "password": demo.PASSWORD}
+            said = browser.post("/login", data=form)
+            assert (said.status_code, said.url.path) == (200, "/dashboard")
+        assert not dash.said("request.failed")
+
+    async def look() -> object:
+        async with (
+            Database(settings["DATABASE_URL"], name="test", size=1, statement_timeout=5, wait=5, role=ROLE) as database,
+            operating(database) as conn,
+        ):
+            return await (await conn.execute("SELECT count(*) FROM merchants")).fetchone()
+
+    assert asyncio.run(look()) == (1,)
+
+
+@pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher", "ledgate_dashboard"])
 def test_a_login_is_its_role_alone(logins: dict[str, str], role: str) -> None:
     with psycopg.connect(logins[role], autocommit=True) as conn:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("CREATE TABLE mine ()")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("DELETE FROM events")
-        other = {"ledgate_api": "ledgate_dispatcher", "ledgate_dispatcher": "ledgate_api"}[role]
+        other = "ledgate_dispatcher" if role != "ledgate_dispatcher" else "ledgate_api"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(other)))
         conn.execute("RESET ROLE")
@@ -95,12 +131,12 @@ def test_a_login_is_its_role_alone(logins: dict[str, str], role: str) -> None:
             conn.execute("SELECT FROM payments")
 
 
-@pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher"])
+@pytest.mark.parametrize("role", ["ledgate_api", "ledgate_dispatcher", "ledgate_dashboard"])
 def test_a_login_has_by_itself_what_connections_bring_along(logins: dict[str, str], role: str) -> None:
     """A pooler drops start-up options: without them a session must be the same."""
     with psycopg.connect(logins[role], autocommit=True) as conn:
         bare = {name: conn.execute(f"SHOW {name}").fetchone() for name in SETTINGS}
-    url, seconds = logins[role], 10.0 if role == "ledgate_api" else 30.0
+    url, seconds = logins[role], 30.0 if role == "ledgate_dispatcher" else 10.0
 
     async def ours() -> dict[str, object]:
         async with (
@@ -147,7 +183,8 @@ def test_migrate_makes_logins_and_the_demo_merchant(empty_database_url: str, tmp
         try:
             assert name in said
             assert "correct-horse" not in said
-            assert conn.execute("SELECT id FROM merchants").fetchall() == [(demo.MERCHANT_ID,)]
+            made = conn.execute("SELECT id FROM merchants").fetchall()
+            assert set(made) == {(demo.MERCHANT_ID,), (demo.SHOP_ID,)}
             assert conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [name]).fetchone()
         finally:
             conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))

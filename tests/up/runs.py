@@ -58,6 +58,7 @@ class Run:
                 "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
                 "LEDGATE_CHECKOUT_PORT": str(ports[2]),
                 "LEDGATE_DEMO_SHOP_PORT": str(ports[3]),
+                "LEDGATE_DASHBOARD_PORT": str(ports[4]),
                 "TEST_PROCESSING_DELAY": "50",
                 "COLUMNS": "80",
                 **settings,
@@ -110,9 +111,9 @@ class Run:
 
 
 def some_ports() -> tuple[int, ...]:
-    """For the API, the test merchant, the checkout and the demo shop."""
+    """For the API, the test merchant, the checkout, the demo shop and the dashboard."""
     found: set[int] = set()
-    while len(found) < 4:
+    while len(found) < 5:
         found.add(steady_port())
     return tuple(found)
 

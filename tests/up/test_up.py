@@ -86,6 +86,8 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
         f"http://localhost:{stack.ports[1]}/received",
         f"http://localhost:{stack.ports[2]}/checkout.js",
         f"Open http://localhost:{stack.ports[3]} and buy something.",
+        f"http://localhost:{stack.ports[4]}",
+        "demo@ledgate.test with ledgate-demo",
         "key_test_abc123",
         "secret_test_xyz789",
         "whsec_test_abc123",
