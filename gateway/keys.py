@@ -75,8 +75,14 @@ def check_create(merchant: Merchant, request: CreateKey) -> None:
         raise ForbiddenError(description, field="scopes", reason="scope_not_held")
 
 
-async def create(conn: Connection, merchant: Merchant, request: CreateKey) -> NewKey:
+async def create(conn: Connection, merchant: Merchant, request: CreateKey, *, by: str = "") -> NewKey:
     """Make a checked key, within a transaction.
+
+    Args:
+        conn: within a transaction.
+        merchant: who calls; with an API key, unless somebody else vouches for it.
+        request: what is wanted.
+        by: who makes it, as people know them; the calling API key without it.
 
     Raises:
         BadRequestError: `too_many_keys`: 50 are active.
@@ -85,7 +91,7 @@ async def create(conn: Connection, merchant: Merchant, request: CreateKey) -> Ne
     whose = {"merchant_id": merchant.merchant_id}
     await conn.execute(SQL["lock_keys"], whose)
     (now,) = await fetch(conn, SQL["judge_new_key"], whose | {"caller": merchant.key_id})
-    if not now["caller_active"]:
+    if merchant.key_id and not now["caller_active"]:
         raise UnauthorizedError("API key or secret is wrong", reason="credentials_wrong")
     if now["active"] >= MAX_ACTIVE:
         description = f"a merchant has at most {MAX_ACTIVE} active API keys; revoke one first"
@@ -96,6 +102,7 @@ async def create(conn: Connection, merchant: Merchant, request: CreateKey) -> Ne
         "secret_hash": hash_secret(secret),
         "scopes": list(request.scopes),
         "name": request.name,
+        "created_by": by or f"API key {merchant.key_id}",
     }
     (row,) = await fetch(conn, SQL["create_key"], values)
     return msgspec.convert(row | {"secret": secret}, NewKey)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -11,10 +13,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import psycopg
 from psycopg.rows import dict_row
 
 from gateway.errors import ForbiddenError, UnauthorizedError
 from kit import ids, sql
+from kit.db import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from kit.db import Connection, Database
 
 BUCKETS = 64
+_TELL = 30.0  # seconds
 SQL = sql.load("gateway")
 
 Scope = Literal["read", "write", "dashboard"]
@@ -73,6 +78,21 @@ class Credentials:
         self._ttl = ttl
         self._known: OrderedDict[str, tuple[float, _Key | None]] = OrderedDict()
         self._revocations = 0
+        self._used: set[str] = set()
+
+    async def run(self) -> None:
+        """Tell the database which keys are used, from time to time and for ever: no request waits for that."""
+        while True:
+            await asyncio.sleep(_TELL)
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell which keys came since the last time; an outage forgets them, and so does an older schema's database."""
+        used, self._used = self._used, set()
+        if used:
+            with contextlib.suppress(*AWAY, psycopg.errors.UndefinedFunction):
+                async with self._database.connection() as conn:
+                    await conn.execute(SQL["mark_keys_used"], {"used": sorted(used)})
 
     async def check(self, key_id: str, secret: str) -> Merchant:
         """Find the merchant behind a key and its secret.
@@ -85,12 +105,16 @@ class Credentials:
         stored = key.secret_hash if key else bytes(32)
         if not hmac.compare_digest(stored, hash_secret(secret)) or key is None:
             raise UnauthorizedError("API key or secret is wrong", reason="credentials_wrong")
+        self._used.add(key_id)
         return key.merchant
 
     async def publish(self, key_id: str) -> Merchant | None:
         """The merchant behind a key, by its public part alone: enough for what the checkout shows, and nothing else."""
         key = await self._find(key_id)
-        return key.merchant if key else None
+        if key is None:
+            return None
+        self._used.add(key_id)
+        return key.merchant
 
     def forget(self, key_id: str) -> None:
         """Ask the database at the key's next use: it was revoked here. Other processes learn it within `ttl`."""

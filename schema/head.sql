@@ -35,7 +35,7 @@ BEGIN
         FROM deliveries d
         WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.id >= since_id
         ORDER BY d.id DESC
-        LIMIT 5000
+        LIMIT 2000
     ),
     ended AS (
         SELECT w.endpoint_id, count(*) FILTER (WHERE w.status = 'success') AS delivered,
@@ -48,7 +48,7 @@ BEGIN
     took AS (
         SELECT w.endpoint_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms) AS median_ms,
                percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms) AS slow_ms
-        FROM (SELECT n.id, n.endpoint_id FROM newest n LIMIT 500) w
+        FROM (SELECT n.id, n.endpoint_id FROM newest n LIMIT 200) w
         CROSS JOIN LATERAL (
             SELECT t.duration_ms
             FROM delivery_attempts t
@@ -74,9 +74,9 @@ BEGIN
                 FROM outbox l
                 WHERE l.bucket = of_bucket AND l.kind = v.kind AND l.endpoint_id = e.id
                 ORDER BY l.next_retry_at
-                LIMIT 5000
+                LIMIT 1000
             ) b
-            LIMIT 5000
+            LIMIT 1000
         ) q
     ) o
     LEFT JOIN ended g ON g.endpoint_id = e.id
@@ -115,6 +115,19 @@ CREATE FUNCTION public.find_session(wanted bytea) RETURNS TABLE(id text, stage t
     LEFT JOIN memberships p ON p.merchant_id = s.merchant_id AND p.user_id = s.user_id
     WHERE s.token_hash = wanted AND s.expires_at > statement_timestamp()
         AND (s.user_id IS NULL OR (u.disabled_at IS NULL AND s.began_at >= u.sessions_from))
+$$;
+
+CREATE FUNCTION public.mark_keys_used(used text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    UPDATE api_keys SET last_used_at = statement_timestamp()
+    WHERE id IN (
+        SELECT k.id FROM api_keys k
+        WHERE k.id = ANY (used)
+            AND (k.last_used_at IS NULL OR k.last_used_at < statement_timestamp() - interval '20 seconds')
+        FOR UPDATE SKIP LOCKED
+    )
 $$;
 
 CREATE FUNCTION public.memberships_of(wanted text) RETURNS TABLE(merchant_id text, bucket smallint, name text, role text)
@@ -170,6 +183,37 @@ CREATE FUNCTION public.payment_statuses(watched json) RETURNS TABLE(n integer, s
     JOIN payments p ON p.bucket = w.bucket AND p.merchant_id = w.merchant_id AND p.id = w.id
 $$;
 
+CREATE FUNCTION public.payments_of_instrument(of_bucket smallint, of_merchant text, low text, high text DEFAULT NULL::text, before_id text DEFAULT 'pay`'::text, after_id text DEFAULT NULL::text) RETURNS TABLE(id text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF of_merchant IS DISTINCT FROM tenant() THEN
+        RETURN;
+    ELSIF high IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) >= low
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) < high
+        LIMIT 1000;
+    ELSIF after_id IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) = low AND p.id > after_id
+        ORDER BY p.id
+        LIMIT 1000;
+    ELSE
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) = low AND p.id < before_id
+        ORDER BY p.id DESC
+        LIMIT 1000;
+    END IF;
+END $$;
+
 CREATE FUNCTION public.tenant() RETURNS text
     LANGUAGE sql
     RETURN COALESCE(NULLIF(current_setting('ledgate.tenant'::text, true), ''::text), public.no_tenant());
@@ -204,6 +248,9 @@ CREATE TABLE public.api_keys (
     created_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
     name text,
+    created_by text,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_created_by CHECK (((length(created_by) >= 1) AND (length(created_by) <= 300))),
     CONSTRAINT api_keys_name CHECK (((length(name) >= 1) AND (length(name) <= 100))),
     CONSTRAINT api_keys_scopes CHECK (((scopes <@ ARRAY['read'::text, 'write'::text, 'dashboard'::text]) AND (cardinality(scopes) > 0))),
     CONSTRAINT api_keys_secret_hash CHECK ((length(secret_hash) = 32))

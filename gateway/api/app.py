@@ -105,11 +105,12 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
                 Egress(config.egress),
                 leaving,
             )
-            ringing = asyncio.create_task(gateway.doorbell.run())
+            loops = (gateway.doorbell.run(), gateway.credentials.run())
+            running = [asyncio.create_task(one) for one in loops]
             try:
                 yield
             finally:
-                await tasks.end(ringing)
+                await tasks.end(*running)
                 await gateway.egress.close()
 
     handlers: list[ControllerRouterHandler] = [routes.v1(), service.health, service.ready, service.jobs_status]

@@ -96,7 +96,8 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
                 RateLimiter(rate=_TRIES * earnest, burst=_TRIES_AT_ONCE),
                 RateLimiter(rate=_PAYERS * earnest, burst=_PAYERS_AT_ONCE),
             )
-            running = [asyncio.create_task(gateway.doorbell.run()), asyncio.create_task(hosted.progress.run())]
+            loops = (gateway.doorbell.run(), gateway.credentials.run(), hosted.progress.run())
+            running = [asyncio.create_task(one) for one in loops]
             try:
                 yield
             finally:

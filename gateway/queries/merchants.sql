@@ -2,6 +2,10 @@
 -- The merchant behind an API key, and what the key may do; no row for a key that is revoked or was never there.
 SELECT key_id, secret_hash, scopes, merchant_id, bucket, name FROM find_api_key(%(key_id)s);
 
+-- name: mark_keys_used
+-- These keys, of whichever merchants, were used just now.
+SELECT mark_keys_used(%(used)s);
+
 -- name: add_merchant
 -- A new account; the same account again changes nothing.
 INSERT INTO merchants (id, bucket, name, created_at)
@@ -32,8 +36,8 @@ WHERE merchant_id = {{outbox.tenant}} AND revoked_at IS NULL;
 
 -- name: create_key
 -- A new API key of the merchant that calls.
-INSERT INTO api_keys (id, merchant_id, secret_hash, scopes, name, created_at)
-SELECT %(id)s, {{outbox.tenant}}, %(secret_hash)s, %(scopes)s, %(name)s, statement_timestamp()
+INSERT INTO api_keys (id, merchant_id, secret_hash, scopes, name, created_at, created_by)
+SELECT %(id)s, {{outbox.tenant}}, %(secret_hash)s, %(scopes)s, %(name)s, statement_timestamp(), %(created_by)s
 RETURNING id, name, scopes, created_at;
 
 -- name: list_keys

@@ -199,3 +199,26 @@ async def test_another_merchant_s_keys_are_not_there(api: Api, config: Config, c
     assert [one["id"] for one in listed] == [other["X-Api-Key"]]
     assert everything(conn) == before
     assert (await api.client.get("/api/v1/orders", headers=AUTH)).status_code == 200
+
+
+async def test_it_is_known_who_made_a_key_and_when_it_was_used_last(api: Api, config: Config, conn: Conn) -> None:
+    """Told twice a minute by each process, of secrets that were right and of keys that open the checkout."""
+    made, public, idle = [await _made(api, ["read"]) for _ in range(3)]
+    by = {row["id"]: row["created_by"] for row in conn.execute("SELECT id, created_by FROM api_keys")}
+    assert by[made["id"]] == f"API key {demo.KEY_ID}"
+    async with Database(
+        config.database_url, name="test", size=2, statement_timeout=5, wait=5, role="ledgate_api"
+    ) as database:
+        credentials = Credentials(database, ttl=60)
+        for _ in range(2):
+            await credentials.check(made["id"], made["secret"])
+        await credentials.publish(public["id"])
+        with pytest.raises(keys.UnauthorizedError):
+            await credentials.check(idle["id"], "wrong")
+        assert await credentials.publish("key_none") is None
+        await credentials.tell()
+
+    used = {row["id"] for row in conn.execute("SELECT id FROM api_keys WHERE last_used_at IS NOT NULL")}
+    assert used == {made["id"], public["id"]}
+    row = conn.execute("SELECT has_column_privilege('ledgate_api', 'api_keys', 'last_used_at', 'UPDATE') AS may")
+    assert row.fetchone() == {"may": False}, "the API tells of keys, and writes no times of its own"
