@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway import endpoint_rules
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DEFAULT = (0, 60, 300, 1800, 7200)
-"""Seconds before each attempt, measured from the failure before it."""
-
-TEST = (0, 5, 10, 15, 20)
+DEFAULT = endpoint_rules.DEFAULT_SCHEDULE
+TEST = endpoint_rules.TEST_SCHEDULE
 JITTER = 0.1
 
 _PROCESSOR_STEPS = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)

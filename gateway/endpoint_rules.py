@@ -19,6 +19,10 @@ MAX_STEPS = 20
 MAX_STEP = 7 * 24 * 3600
 MAX_SCHEDULE = 30 * 24 * 3600
 MAX_HEADERS = 10
+DEFAULT_SCHEDULE = (0, 60, 300, 1800, 7200)
+"""Seconds before each attempt, measured from the failure before it, where an endpoint has no schedule of its own;"""
+TEST_SCHEDULE = (0, 5, 10, 15, 20)
+"""and with WEBHOOK_RETRY_INTERVALS_TEST."""
 
 PATTERNS = EVENT_TYPES | {"*"} | {f"{event_type.partition('.')[0]}.*" for event_type in EVENT_TYPES}
 """Everything that an endpoint's `events` may name."""

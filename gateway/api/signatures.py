@@ -72,7 +72,7 @@ async def verify_signature(
     given = Given(body, data.headers, data.secret, data.computed)
     # Told byte by byte, a difference reads the event: only to keys that could read it anyway.
     reads = not merchant.scopes.isdisjoint({"read", "dashboard"})
-    async with _turns(request), gateway.database.transaction() as conn:
+    async with turns(request), gateway.database.transaction() as conn:
 
         async def look() -> tuple[int, Diagnosis]:
             known = await gather(conn, merchant, gateway.sealer, given, endpoint_id=data.endpoint_id)
@@ -93,12 +93,12 @@ async def verify_signature(
     return respond(request, answer)
 
 
-def _turns(request: AnyRequest) -> asyncio.Semaphore:
+def turns(request: AnyRequest) -> asyncio.Semaphore:
     """Two questions at once in a process: they cost time, and must not take connections while they wait for it."""
-    turns: asyncio.Semaphore | None = request.app.state.get("signature_turns")
-    if turns is None:
-        turns = request.app.state.signature_turns = asyncio.Semaphore(_AT_ONCE)
-    return turns
+    found: asyncio.Semaphore | None = request.app.state.get("signature_turns")
+    if found is None:
+        found = request.app.state.signature_turns = asyncio.Semaphore(_AT_ONCE)
+    return found
 
 
 def _bytes(data: VerifySignature) -> bytes:
