@@ -81,6 +81,13 @@ def faults(plan: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(set(_faults(list(_nodes(plan))))))
 
 
+def indexes(plan: dict[str, Any]) -> frozenset[str]:
+    """Every index that a plan really read, partitions' under their parents' names."""
+    return frozenset(
+        _parent(node["Index Name"]) for node in _nodes(plan) if "Index Name" in node and node.get("Actual Loops")
+    )
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for child in plan.get("Plans", ()):

@@ -228,13 +228,8 @@ def recover(ground: Ground, shop: Shop, receivers: Sequence[Receiver], sent: Seq
             " state, total, total_is_exact, scheduled, skipped, place, created_at, updated_at, finished_at)"
             " VALUES (%s, %s, %s, %s, '{failed}', %s, %s, false, 100, 'done', %s, true, %s, 0, %s, %s, %s, %s)",
             [
-                shop.bucket, shop.merchant_id, ids.made("rcv", begun, _number(one.endpoint_id)), one.endpoint_id,
+                shop.bucket, shop.merchant_id, ids.made("rcv", begun, ground.chance.getrandbits(62)), one.endpoint_id,
                 moment(one.bad_from), moment(one.recovered_until), len(again), len(again), again[-1].id, moment(begun),
                 moment(begun + 90_000_000), moment(begun + 90_000_000),
             ],
         )  # fmt: skip
-
-
-def _number(text: str) -> int:
-    """A number of a text, the same in every process."""
-    return int.from_bytes(text.encode()[-8:], "big")

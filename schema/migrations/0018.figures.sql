@@ -98,8 +98,8 @@ BEGIN
         ) o
     ) w;
 END $$;
--- What becomes of a merchant's deliveries at each of its endpoints, in the same way: open ones, 5,000 of an endpoint at
--- most; the newest 5,000 finished ones since an id, by how they ended; and how long the newest 500 of these took.
+-- What becomes of a merchant's deliveries at each of its endpoints, in the same way: open ones, 1,000 of an endpoint at
+-- most; the newest 2,000 finished ones since an id, by how they ended; and how long the newest 200 of these took.
 CREATE FUNCTION endpoint_traffic(of_bucket smallint, of_merchant text, since_id text)
 RETURNS TABLE (endpoint_id text, open bigint, due bigint, oldest_at timestamptz, next_retry_at timestamptz,
                delivered bigint, failed bigint, last_success_at timestamptz, last_failure_at timestamptz,
@@ -116,7 +116,7 @@ BEGIN
         FROM deliveries d
         WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.id >= since_id
         ORDER BY d.id DESC
-        LIMIT 5000
+        LIMIT 2000
     ),
     ended AS (
         SELECT w.endpoint_id, count(*) FILTER (WHERE w.status = 'success') AS delivered,
@@ -129,7 +129,7 @@ BEGIN
     took AS (
         SELECT w.endpoint_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms) AS median_ms,
                percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms) AS slow_ms
-        FROM (SELECT n.id, n.endpoint_id FROM newest n LIMIT 500) w
+        FROM (SELECT n.id, n.endpoint_id FROM newest n LIMIT 200) w
         CROSS JOIN LATERAL (
             SELECT t.duration_ms
             FROM delivery_attempts t
@@ -155,9 +155,9 @@ BEGIN
                 FROM outbox l
                 WHERE l.bucket = of_bucket AND l.kind = v.kind AND l.endpoint_id = e.id
                 ORDER BY l.next_retry_at
-                LIMIT 5000
+                LIMIT 1000
             ) b
-            LIMIT 5000
+            LIMIT 1000
         ) q
     ) o
     LEFT JOIN ended g ON g.endpoint_id = e.id

@@ -2,3 +2,40 @@
 -- changes, so that settling stays a HOT update.
 CREATE INDEX payments_by_instrument
     ON payments (bucket, merchant_id, (coalesce(lower(vpa) COLLATE "C", card_last4)), id);
+
+-- A merchant's payments of an instrument, or of those that begin alike (up to `high`, exclusive): their ids, the newest
+-- first, 1,000 at most. `lower` is a function that row security lets nothing be looked up by, since it might tell of
+-- another's rows what it is called with; so whose rows may be looked into is asked here, once.
+CREATE FUNCTION payments_of_instrument(of_bucket smallint, of_merchant text, low text, high text DEFAULT NULL,
+                                       before_id text DEFAULT 'pay`', after_id text DEFAULT NULL)
+RETURNS TABLE (id text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1000 SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF of_merchant IS DISTINCT FROM tenant() THEN
+        RETURN;
+    ELSIF high IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) >= low
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) < high
+        LIMIT 1000;
+    ELSIF after_id IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) = low AND p.id > after_id
+        ORDER BY p.id
+        LIMIT 1000;
+    ELSE
+        RETURN QUERY
+        SELECT p.id FROM payments p
+        WHERE p.bucket = of_bucket AND p.merchant_id = of_merchant
+            AND coalesce(lower(p.vpa) COLLATE "C", p.card_last4) = low AND p.id < before_id
+        ORDER BY p.id DESC
+        LIMIT 1000;
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION payments_of_instrument(smallint, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION payments_of_instrument(smallint, text, text, text, text, text) TO ledgate_api;

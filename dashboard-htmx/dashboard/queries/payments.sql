@@ -1,12 +1,11 @@
 -- name: list_payments
--- A page of a merchant's payments, newest first: over the primary key, or over the order's or the instrument's index.
+-- A page of a merchant's payments, newest first: over the primary key, or over the order's index.
 WITH walk AS (
     SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
            amount_refunded, error_code, error_description, version, created_at, updated_at
     FROM payments
     WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
         --? AND order_id = %(order_id)s
-        --? AND coalesce(lower(vpa) COLLATE "C", card_last4) = %(instrument)s
         --? AND id >= %(id_from)s
         --? AND id < %(id_to)s
         --? AND id < %(after)s
@@ -19,6 +18,7 @@ matched AS (
     SELECT walk.*, true
         --? AND status = %(status)s
         --? AND method = %(method)s
+        --? AND currency = %(currency)s
         --? AND amount >= %(amount_from)s
         --? AND amount <= %(amount_to)s
         --? AND created_at >= %(created_from)s
@@ -49,8 +49,9 @@ WITH walk AS (
 matched AS (
     SELECT walk.*, status = 'pending'
         --? AND order_id = %(order_id)s
-        --? AND coalesce(lower(vpa) COLLATE "C", card_last4) = %(instrument)s
+        --? AND coalesce(lower(vpa), card_last4) = %(instrument)s
         --? AND method = %(method)s
+        --? AND currency = %(currency)s
         --? AND amount >= %(amount_from)s
         --? AND amount <= %(amount_to)s
         --? AND created_at >= %(created_from)s
@@ -60,18 +61,51 @@ matched AS (
 )
 {{outbox.page_of_walk}};
 
+-- name: list_payments_of_instrument
+-- A page of the payments of one UPI address, or of the cards that end alike, newest first. A walk is 1,000 long here, and
+-- says so in the number by which `gateway.listing` knows the end of one.
+WITH walk AS (
+    SELECT p.id, p.order_id, p.amount, p.currency, p.method, p.vpa, p.flow, p.card_brand, p.card_last4, p.notes,
+           p.status, p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.version, p.created_at,
+           p.updated_at
+    FROM payments_of_instrument(%(bucket)s, {{outbox.tenant}}, %(instrument)s
+        --? , before_id => %(after)s
+        --? , after_id => %(before)s
+    ) i
+    JOIN payments p ON p.bucket = %(bucket)s AND p.merchant_id = {{outbox.tenant}} AND p.id = i.id
+    ORDER BY p.id DESC
+),
+matched AS (
+    SELECT walk.*, true
+        --? AND status = %(status)s
+        --? AND order_id = %(order_id)s
+        --? AND method = %(method)s
+        --? AND currency = %(currency)s
+        --? AND amount >= %(amount_from)s
+        --? AND amount <= %(amount_to)s
+        --? AND id >= %(id_from)s
+        --? AND id < %(id_to)s
+        --? AND created_at >= %(created_from)s
+        --? AND created_at < %(created_to)s
+        AS matches
+    FROM walk
+)
+SELECT numbered.*, CASE WHEN place = 1000 THEN 10000 ELSE 0 END AS walked
+FROM (
+    SELECT matched.*, row_number() OVER so_far AS place, count(*) FILTER (WHERE matches) OVER so_far AS nth
+    FROM matched
+    WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
+) AS numbered
+WHERE place = 1000 OR matches
+LIMIT %(limit)s;
+
 -- name: search_handles
 -- Payments from UPI addresses that begin like this, the newest of up to 1,000.
-SELECT p.*
-FROM (
-    SELECT id, order_id, amount, currency, method, vpa, flow, card_brand, card_last4, notes, status, amount_captured,
-           amount_refunded, error_code, error_description, version, created_at, updated_at
-    FROM payments
-    WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
-        AND coalesce(lower(vpa) COLLATE "C", card_last4) >= %(low)s
-        AND coalesce(lower(vpa) COLLATE "C", card_last4) < %(high)s
-    LIMIT 1000
-) p
+SELECT p.id, p.order_id, p.amount, p.currency, p.method, p.vpa, p.flow, p.card_brand, p.card_last4, p.notes,
+       p.status, p.amount_captured, p.amount_refunded, p.error_code, p.error_description, p.version, p.created_at,
+       p.updated_at
+FROM payments_of_instrument(%(bucket)s, {{outbox.tenant}}, %(low)s, %(high)s) i
+JOIN payments p ON p.bucket = %(bucket)s AND p.merchant_id = {{outbox.tenant}} AND p.id = i.id
 ORDER BY p.id DESC
 LIMIT %(limit)s;
 
@@ -117,7 +151,8 @@ CROSS JOIN LATERAL (
 JOIN events v ON v.bucket = %(bucket)s AND v.merchant_id = {{outbox.tenant}} AND v.id = d.event_id;
 
 -- name: payment_deliveries
--- What was made of events, with each attempt; a delivery's id is its event's but for the last two characters.
+-- What was made of events, with each attempt; a delivery's id is its event's but for the last two characters. The bounds
+-- come from outside: what a function makes of a column cannot bound a walk under row security.
 SELECT d.*, (SELECT e.url FROM endpoints e WHERE e.bucket = %(bucket)s AND e.merchant_id = {{outbox.tenant}}
                  AND e.id = d.endpoint_id) AS endpoint_url,
        (SELECT coalesce(json_agg(json_build_object('claim', a.claim, 'number', a.attempt, 'started_at', a.started_at,
@@ -130,7 +165,7 @@ SELECT d.*, (SELECT e.url FROM endpoints e WHERE e.bucket = %(bucket)s AND e.mer
             ORDER BY claim DESC
             LIMIT 50
         ) a) AS history
-FROM unnest(%(event_ids)s::text[]) AS v (id)
+FROM unnest(%(event_ids)s::text[], %(lows)s::text[], %(highs)s::text[]) AS v (id, low, high)
 CROSS JOIN LATERAL (
     (
         SELECT id, event_id, event_type AS event, endpoint_id, 'pending' AS status, attempts, response_code, created_at,
@@ -139,8 +174,7 @@ CROSS JOIN LATERAL (
                NULL::timestamptz AS finished_at
         FROM outbox
         WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
-            AND id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
-            AND event_id = v.id
+            AND id >= v.low AND id <= v.high AND event_id = v.id
         ORDER BY id
         LIMIT 100
     )
@@ -150,8 +184,7 @@ CROSS JOIN LATERAL (
                finished_at
         FROM deliveries
         WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
-            AND id >= 'dlv_' || substr(v.id, 5, 24) || '00' AND id <= 'dlv_' || substr(v.id, 5, 24) || 'zz'
-            AND event_id = v.id
+            AND id >= v.low AND id <= v.high AND event_id = v.id
         ORDER BY id
         LIMIT 100
     )

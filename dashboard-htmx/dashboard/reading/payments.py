@@ -39,6 +39,7 @@ class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     instrument: str | None = None
     """A whole UPI address in whatever case, or a card's last four."""
+    currency: str | None = None
     amount_from: int | None = None
     """Minor units, of whichever currency; both ends inclusive."""
     amount_to: int | None = None
@@ -75,11 +76,12 @@ async def page(conn: Connection, merchant: Merchant, where: PaymentFilter, pagin
             "order_id": where.order_id,
             "instrument": where.instrument.lower() if where.instrument else None,
             "method": where.method,
+            "currency": where.currency,
             "amount_from": where.amount_from,
             "amount_to": where.amount_to,
         }
     ) | listing.created_range("pay", where.created_from, where.created_to)
-    name = "list_payments"
+    name = "list_payments" if where.instrument is None else "list_payments_of_instrument"
     if where.status == "pending":
         name = "list_pending_payments"
         del filters["status"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dashboard.reading import SQL
-from dashboard.reading.webhooks import EventDelivery
+from dashboard.reading.webhooks import EventDelivery, deliveries_of
 from gateway import orders, payments, refund_lists
 from gateway.errors import NotFoundError
 from gateway.listing import Paging
@@ -76,6 +76,8 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[EventDelivery]
     """Of all its events, as they are now."""
     as_of: datetime | None
+    moments: list[datetime]
+    """When something happened, whatever `as_of` is, the earliest first."""
     complete: bool
     """False where more events lie around these moments than were looked at: some may be missing."""
     refundable: int
@@ -101,16 +103,16 @@ async def timeline(conn: Connection, merchant: Merchant, payment_id: str, *, as_
     refunds = (await refund_lists.of_payment(conn, merchant, payment_id, Paging(limit=REFUNDS))).data
     subjects = [payment_id, *(refund.id for refund in refunds)] + ([] if order.reusable else [order.id])
     facts, complete = await _facts(conn, merchant, now, refunds, subjects)
-    values = merchant.scope | {"event_ids": [fact["id"] for fact in facts]}
-    delivered = await fetch(conn, SQL["payment_deliveries"], values)
+    delivered = await deliveries_of(conn, merchant, [fact["id"] for fact in facts])
     (reference,) = await fetch(conn, SQL["payment_reference"], merchant.scope | {"id": payment_id})
     work = await fetch(conn, SQL["payment_work"], merchant.scope | {"ids": subjects})
-    moments = {fact["created_at"] for fact in facts if fact["type"] in _CALLS}
-    calls = await fetch(conn, SQL["payment_calls"], merchant.scope | {"moments": sorted(moments), "ids": subjects})
+    called = sorted({fact["created_at"] for fact in facts if fact["type"] in _CALLS})
+    calls = await fetch(conn, SQL["payment_calls"], merchant.scope | {"moments": called, "ids": subjects})
     entries = [entry for fact in facts for entry in _told(fact, calls, reference["processor_ref"])]
     types = {fact["id"]: fact for fact in facts}
     entries += [entry for row in delivered for entry in _sent(row, types[row["event_id"]])]
     entries.sort(key=lambda entry: (entry.at, _ORDER[entry.source], entry.id or ""))
+    happened = sorted({entry.at for entry in entries if entry.source != "delivery"})
     entries += [_to_do(row) for row in work]
     if as_of is not None:
         entries = [entry for entry in entries if entry.at <= as_of and entry.source not in {"to_do", "delivery"}]
@@ -123,6 +125,7 @@ async def timeline(conn: Connection, merchant: Merchant, payment_id: str, *, as_
         entries=entries,
         deliveries=msgspec.convert(delivered, list[EventDelivery]),
         as_of=as_of,
+        moments=happened,
         complete=complete,
         refundable=captured - now.amount_refunded if open_to_money else 0,
         capturable=now.amount if open_to_money and not now.captured and now.amount_refunded < now.amount else 0,

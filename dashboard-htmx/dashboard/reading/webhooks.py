@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.merchants import Merchant
     from kit.db import Connection
 
-_OPEN = 5_000  # of an endpoint, as `endpoint_traffic` counts them
+_OPEN = 1_000  # of an endpoint, as `endpoint_traffic` counts them
 _EVENT, _DELIVERY = ids.pattern("evt"), ids.pattern("dlv")
 _TIMED = tuple(ids.pattern(prefix) for prefix in ("pay", "rfnd", "order", "whep"))
 
@@ -32,11 +32,11 @@ NO_ANSWER = (0, 0)
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint fares, by its merchant's newest 5,000 finished deliveries of the last day."""
+    """How an endpoint fares, by its merchant's newest 2,000 finished deliveries of the last day."""
 
     open: int
     open_is: Literal["exact", "at_least"]
-    """5,000 open ones are counted."""
+    """1,000 open ones are counted."""
     due: int
     """Of them: could be sent now, or are being sent."""
     oldest_at: datetime | None
@@ -49,7 +49,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Of a delivery that was given up; `Endpoint.health` knows of attempts."""
     median_ms: float | None
     slow_ms: float | None
-    """95 of 100 attempts took less; of the newest 500 deliveries."""
+    """95 of 100 attempts took less; of the newest 200 deliveries."""
 
     @property
     def rate(self) -> float | None:
@@ -223,8 +223,20 @@ async def event(conn: Connection, merchant: Merchant, event_id: str) -> EventDet
         NotFoundError: there is none, or it is another merchant's.
     """
     found = await logs.event(conn, merchant, event_id)
-    rows = await fetch(conn, SQL["payment_deliveries"], merchant.scope | {"event_ids": [event_id]})
+    rows = await deliveries_of(conn, merchant, [event_id])
     return EventDetail(event=found, deliveries=msgspec.convert(rows, list[EventDelivery]))
+
+
+async def deliveries_of(conn: Connection, merchant: Merchant, event_ids: list[str]) -> list[dict[str, Any]]:
+    """The deliveries of some events, as `EventDelivery` has them, and their attempts as JSON (`history`)."""
+    stems = ["dlv_" + event_id.removeprefix("evt_")[:-2] for event_id in event_ids]
+    values: dict[str, object] = {
+        **merchant.scope,
+        "event_ids": event_ids,
+        "lows": [f"{stem}00" for stem in stems],
+        "highs": [f"{stem}zz" for stem in stems],
+    }
+    return await fetch(conn, SQL["payment_deliveries"], values)
 
 
 def _traffic(row: dict[str, Any]) -> Traffic:

@@ -1,0 +1,116 @@
+"""Figures: every event is counted once, however late it came and whoever counts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+
+from gateway import figures
+from kit.db import Connection
+from tests.dashboard_data.conftest import as_role
+from tests.dashboard_data.past import NOW, Past
+
+
+def _rows(conn: psycopg.Connection[dict[str, object]], what: str = "sum(created)") -> object:
+    (row,) = conn.execute(f"SELECT {what} AS n FROM figures".encode()).fetchall()
+    return row["n"]
+
+
+async def test_half_hours_add_up_to_what_happened(
+    conn: psycopg.Connection[dict[str, object]], counter: Connection, past: Past, database_url: str
+) -> None:
+    """By half hour, currency and method; test events and endpoints' troubles count as events alone."""
+    hour = NOW.replace(minute=0) - timedelta(hours=5)
+    past.pay(hour + timedelta(minutes=29), 10_000, captured=9_000, refunds=((hour + timedelta(hours=1), 4_000, True),))
+    past.pay(hour + timedelta(minutes=31), 5_000, method="card", good=False)
+    past.pay(hour + timedelta(minutes=32), 700, method="card", currency="USD")
+    test = past.tell("payment.success", "payment", past.business.payments[0].payment, 0)
+    test.subject_id, test.at, test.id = "whep_x", past.business.events[0].at, past.make_id("evt", test.at)
+    past.lay(database_url)
+    assert await figures.catch_up(counter, events=3) == 4 + 1 + 2 + 3 + 4 + 1
+    rows = conn.execute(
+        "SELECT slot, currency, method, created, succeeded, failed, volume, captures, captured, refunds, refunded"
+        " FROM figures WHERE currency <> '' ORDER BY slot, currency, method"
+    ).fetchall()
+    half = timedelta(minutes=30)
+    assert [tuple(row.values()) for row in rows] == [
+        (hour, "INR", "upi", 1, 1, 0, 10_000, 1, 9_000, 0, 0),
+        (hour + half, "INR", "card", 1, 0, 1, 0, 0, 0, 0, 0),
+        (hour + half, "USD", "card", 1, 1, 0, 700, 0, 0, 0, 0),
+        (hour + 2 * half, "INR", "upi", 0, 0, 0, 0, 0, 0, 1, 4_000),
+    ]
+    assert _rows(conn, "sum(events)") == 15
+
+
+async def test_a_late_commit_is_counted_and_nothing_twice(
+    conn: psycopg.Connection[dict[str, object]], counter: Connection, past: Past, database_url: str
+) -> None:
+    """What an older transaction commits after its neighbours were counted is not missed; until then nobody reads on."""
+    with psycopg.connect(database_url) as late:
+        late.execute("SELECT pg_current_xact_id()")
+        past.pay(NOW - timedelta(hours=2), 100)
+        past.lay(database_url)
+        assert await figures.catch_up(counter) == 0
+        late.execute(
+            "INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at) VALUES"
+            " (%s, %s, %s, 'webhook.test', 'whep_x', 0, '{}', %s)",
+            [past.whose.bucket, past.whose.merchant_id, past.make_id("evt", 1_700_000_000_000_000), NOW],
+        )
+    assert await figures.catch_up(counter) == 5
+    assert await figures.catch_up(counter) == 0
+    assert _rows(conn) == 1
+    assert _rows(conn, "sum(events)") == 5
+
+
+async def test_old_ids_that_come_late_are_found_again(
+    conn: psycopg.Connection[dict[str, object]], counter: Connection, past: Past, database_url: str
+) -> None:
+    """Old partitions are left behind once they are counted, and looked into again by whoever put `from_id` back."""
+    past.pay(NOW - timedelta(hours=1), 100)
+    past.lay(database_url)
+    assert await figures.catch_up(counter) == 4
+    past.pay(NOW - timedelta(days=20), 100)
+    past.lay(database_url)
+    assert await figures.catch_up(counter) == 4
+    assert _rows(conn) == 2
+
+
+async def test_two_who_count_at_once_count_once(
+    conn: psycopg.Connection[dict[str, object]], past: Past, database_url: str
+) -> None:
+    for n in range(40):
+        past.pay(NOW - timedelta(minutes=7 * n), 100)
+    past.lay(database_url)
+
+    async def work() -> int:
+        async with await as_role(database_url, "ledgate_dispatcher") as own:
+            return await figures.catch_up(own, events=7)
+
+    await asyncio.gather(*(work() for _ in range(4)))
+    assert await work() == 0
+    assert (_rows(conn), _rows(conn, "sum(events)")) == (40, 160)
+
+
+async def test_all_merchants_have_their_turn(
+    conn: psycopg.Connection[dict[str, object]], counter: Connection, database_url: str
+) -> None:
+    """A walk of two at a time reaches everybody, and begins anew."""
+    from tests.dashboard_data.past import merchant
+
+    for name in ("a", "b", "c", "d", "e"):
+        one = Past(merchant(name))
+        one.pay(NOW, 100)
+        one.lay(database_url)
+    await figures.begin(counter)
+    place, seen = figures.START, []
+    while True:
+        step = await figures.fold(counter, place, merchants=2)
+        seen.append(step.events)
+        place = step.place
+        if place == figures.START:
+            break
+    assert sum(seen) == 20
+    assert len(seen) == 3
+    assert _rows(conn, "count(DISTINCT merchant_id)") == 5
