@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_ACTIVE = 50
 _LISTED = 100
+_ID = re.compile(r"[A-Za-z0-9_]{1,64}\Z")  # the demo's is not of our making
 
 
 class CreateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +122,8 @@ async def revoke(conn: Connection, merchant: Merchant, key_id: str) -> ApiKey:
     Raises:
         NotFoundError: there is none, or it is another merchant's.
     """
+    if not _ID.match(key_id):
+        raise NotFoundError("there is no such API key")
     whose = {"merchant_id": merchant.merchant_id}
     await conn.execute(SQL["lock_keys"], whose)
     rows = await fetch(conn, SQL["revoke_own_key"], whose | {"id": key_id})

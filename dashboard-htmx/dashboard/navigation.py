@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from dashboard.sessions import Session
@@ -16,7 +16,7 @@ class Item(NamedTuple):
     path: str
     icon: str
     """A name of `ui.icon`."""
-    need: Role | None = "viewer"
+    need: Role | Literal["operator"] | None = "viewer"
     """Who is shown it. None: everybody who is signed in."""
     on_phone: bool = False
     """Whether it stands in the bar at the bottom of a phone, too, which has room for four."""
@@ -25,18 +25,28 @@ class Item(NamedTuple):
 ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     (
         "",
-        (Item("Overview", "/dashboard", "home", on_phone=True),),
+        (
+            Item("Overview", "/dashboard", "home", on_phone=True),
+            Item("Payments", "/dashboard/payments", "card", on_phone=True),
+        ),
+    ),
+    (
+        "Developers",
+        (
+            Item("Events", "/dashboard/events", "pulse"),
+            Item("API keys", "/dashboard/keys", "key"),
+        ),
     ),
     (
         "Organisation",
         (
-            Item("Team", "/dashboard/team", "users", "owner", on_phone=True),
-            Item("Audit log", "/dashboard/audit", "scroll", "owner", on_phone=True),
+            Item("Team", "/dashboard/team", "users", "owner"),
+            Item("Audit log", "/dashboard/audit", "scroll", "owner"),
         ),
     ),
     (
         "You",
-        (Item("Your account", "/dashboard/account", "user", None, on_phone=True),),
+        (Item("Account", "/dashboard/account", "user", None, on_phone=True),),
     ),
 )
 
@@ -54,4 +64,6 @@ def current(path: str) -> str:
 
 
 def _open(session: Session, item: Item) -> bool:
+    if item.need == "operator":
+        return session.operator
     return item.need is None or session.may(item.need)

@@ -11,7 +11,33 @@ if TYPE_CHECKING:
 def handlers() -> list[HTTPRouteHandler]:
     """Every route of the dashboard's pages. A module's own are its `HANDLERS`."""
     # They import `render` and others that import nothing of theirs, but a test imports one page alone.
-    from dashboard.pages import account, audit, entrance, overview, second_factor, settings, team  # noqa: PLC0415
+    from dashboard.pages import (  # noqa: PLC0415
+        account,
+        audit,
+        entrance,
+        events,
+        keys,
+        overview,
+        payment,
+        payment_actions,
+        payments,
+        second_factor,
+        settings,
+        team,
+    )
 
-    modules = (entrance, overview, team, audit, account, second_factor, settings)
+    modules = (
+        entrance,
+        overview,
+        payments,
+        payment,
+        payment_actions,
+        events,
+        keys,
+        team,
+        audit,
+        account,
+        second_factor,
+        settings,
+    )
     return [handler for module in modules for handler in module.HANDLERS]

@@ -23,8 +23,29 @@ NOUNS = {
     "endpoint": "Webhook endpoints",
     "delivery": "Deliveries",
     "recovery": "Recoveries",
+    "checkout": "Checkout",
 }
 """What the log can be narrowed to: the noun of an action."""
+SAYS = {
+    "session.began": "Signed in",
+    "session.ended": "Signed out",
+    "session.others_ended": "Signed out of all other browsers",
+    "session.turned": "Turned to this merchant",
+    "sign_in.by_key": "Came in with an API key",
+    "user.created": "User made",
+    "user.invited": "User invited",
+    "user.removed": "User removed",
+    "user.renamed": "Name changed",
+    "user.role_changed": "Role changed",
+    "user.operator_changed": "Operator mark changed",
+    "user.password_changed": "Password changed",
+    "user.second_factor_added": "Second factor set up",
+    "user.second_factor_removed": "Second factor removed",
+    "user.recovery_codes_made": "Recovery codes made",
+    "user.disabled": "User shut out",
+    "user.enabled": "User let in again",
+}
+"""Actions in words; one that is not here is shown as it is called."""
 _ID = ids.pattern("aud")
 _A_PAGE = 50
 
@@ -46,7 +67,17 @@ async def show_audit(request: AnyRequest) -> Response[Any]:
         )
         people = await users.members(conn, visit.merchant.merchant_id)
     return render(
-        request, "audit.html", entries=found, next=more, after=after, nouns=NOUNS, noun=noun, who=who, people=people
+        request,
+        "audit.html",
+        entries=found,
+        says=SAYS,
+        names={one.id: one.name for one in people},
+        next=more,
+        after=after,
+        nouns=NOUNS,
+        noun=noun,
+        who=who,
+        people=people,
     )
 
 
