@@ -38,7 +38,7 @@ def read_amount(text: str, currency: str, field: str) -> int:
     if found is None or len(part.rstrip("0")) > behind:
         example = "1299" if not behind else f"1299.{'50'.ljust(behind, '0')}"
         raise BadRequestError(f"Enter an amount like {example}.", field=field, reason="field_invalid")
-    minor = int(found["whole"].replace(",", "")) * 10**behind + int(part[:behind].ljust(behind, "0") or 0)
+    minor: int = int(found["whole"].replace(",", "")) * 10**behind + int(part[:behind].ljust(behind, "0") or 0)
     if not 1 <= minor <= MAX_AMOUNT:
         wrong = "Enter more than nothing." if not minor else "That is too much."
         raise BadRequestError(wrong, field=field, reason="field_invalid")

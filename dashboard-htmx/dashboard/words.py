@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dashboard import json_text
+from dashboard import durations, instruments, json_text, subjects
 from gateway.checkout.amounts import shown as amount
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def day(time: datetime) -> str:
     return f"{time.astimezone(UTC):%-d %b %Y}"
 
 
+def clock(time: datetime) -> str:
+    """To the millisecond, in UTC: `13:05:09.081`."""
+    return f"{time.astimezone(UTC):%H:%M:%S}.{time.microsecond // 1000:03}"
+
+
 def iso(time: datetime) -> str:
     """As `<time datetime>` wants it."""
     return time.astimezone(UTC).isoformat(timespec="seconds")
@@ -56,6 +61,16 @@ def iso(time: datetime) -> str:
 def tone(state: str) -> str:
     """The colour of a state: `good`, `bad`, `wait` or `calm`. Never the only sign of it: the word stands beside."""
     return _TONES.get(state, "calm")
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def lasts(since: datetime) -> str:
+    """For how long something goes on: `3 h 20 min`."""
+    return durations.span((datetime.now(UTC) - since).total_seconds())
 
 
 def count(number: int) -> str:
@@ -82,9 +97,17 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "full": full,
     "day": day,
     "iso": iso,
+    "clock": clock,
     "tone": tone,
     "count": count,
+    "sentence": sentence,
+    "span": durations.span,
+    "lasts": lasts,
+    "took": durations.took,
     "browser": browser,
     "initials": initials,
+    "instrument": instruments.masked,
+    "subject_address": subjects.address,
+    "how": instruments.how,
     "json_tokens": json_text.tokens,
 }

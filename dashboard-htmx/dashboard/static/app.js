@@ -137,7 +137,8 @@ const streams = new Map();
 function listen(element) {
   let source = null;
   let timer = 0;
-  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open]") && window.htmx?.trigger(element, "live");
+  const typing = () => document.activeElement?.matches("input, select, textarea") && element.contains(document.activeElement);
+  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open]") && !typing() && window.htmx?.trigger(element, "live");
   const poll = () => { timer ||= setInterval(wake, EVERY); };
   const open = () => {
     source = new EventSource(element.dataset.live);

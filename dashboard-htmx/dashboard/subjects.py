@@ -1,0 +1,16 @@
+"""Where to read of what an event tells of."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from gateway import payments
+
+
+def address(subject_id: str) -> str:
+    """A payment's page; of a refund or an order a search, which finds the payment; an endpoint's webhooks."""
+    if payments.ID.match(subject_id):
+        return f"/dashboard/payments/{subject_id}"
+    if subject_id.startswith("whep_"):
+        return f"/dashboard/webhooks?{urlencode({'endpoint': subject_id})}"
+    return f"/dashboard/payments?{urlencode({'q': subject_id})}"
