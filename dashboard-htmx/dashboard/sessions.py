@@ -50,6 +50,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     idle: float
     """Seconds since something came with it."""
+    merchants: int
+    """For how many the user works."""
 
     @property
     def signed_in(self) -> bool:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.async_api import Locator, Page
 from psycopg.rows import dict_row
 
 from gateway import demo
 from gateway.config import load
-from tests.checkout_page.browsing import PHONE, WIDE, _aside, browsing
-from tests.support import calls
+from tests.support import browser, calls
 from tests.support.processes import Process, Stack, free_port
 from tests.support.server import fresh_database
 from tests.support.waiting import until
-
-__all__ = ["PHONE", "WIDE", "browsing"]
 
 
 class Served:
@@ -29,10 +26,11 @@ class Served:
 
     def __init__(self, stack: Stack, port: int, database_url: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.database_url = database_url
         self.process: Process = stack.process("dashboard")
         self.config = load(stack.env)
         self.conn = psycopg.connect(database_url, autocommit=True, row_factory=dict_row)
-        _aside(demo.seed(database_url, self.config))
+        asyncio.run(demo.seed(database_url, self.config))
 
     def start(self) -> None:
         """Start it (again)."""
@@ -47,29 +45,24 @@ class Served:
 
 
 class Tab:
-    """One tab of a user's; what the console says of errors and of the policy is kept."""
+    """One tab of a user's."""
 
     def __init__(self, served: Served, page: Page) -> None:
         self.served = served
         self.page = page
-        self.wrong: list[str] = []
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on(
-            "console", lambda said: self.wrong.append(said.text) if "Content Security Policy" in said.text else None
-        )
 
     def __getitem__(self, test_id: str) -> Locator:
         return self.page.locator(f'[data-test-id="{test_id}"]')
 
-    def go(self, path: str) -> None:
-        self.page.goto(f"{self.served.url}{path}")
+    async def go(self, path: str) -> None:
+        await browser.go(self.page, f"{self.served.url}{path}")
 
-    def sign_in(self, email: str = demo.USERS[0].email, password: str = demo.PASSWORD) -> None:
-        self.go("/login")
-        self.page.fill("#email", email)
-        self.page.fill("#password", password)
-        self["sign-in-button"].click()
-        self.page.wait_for_url("**/dashboard**")
+    async def sign_in(self, email: str = demo.USERS[0].email, password: str = demo.PASSWORD) -> None:
+        await self.go("/login")
+        await self.page.fill("#email", email)
+        await self.page.fill("#password", password)
+        await self["sign-in-button"].click()
+        await self.page.wait_for_url("**/dashboard**")
 
 
 @contextlib.contextmanager
@@ -85,14 +78,3 @@ def serving(folder: Path, **settings: str) -> Iterator[Served]:
                 yield made
         finally:
             stack.close()
-
-
-@contextlib.contextmanager
-def user(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
-    """Somebody's browser, with nothing in it."""
-    context = browser.new_context(**{"viewport": WIDE, "locale": "en-IN", **options})
-    context.set_default_timeout(20_000)
-    try:
-        yield context
-    finally:
-        context.close()

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.async_api import Browser, expect
 
-from gateway import demo
-from tests.dashboard.browsing import PHONE, WIDE, Served, Tab, browsing, serving, user
+from gateway import demo, totp
+from tests.dashboard.browsing import Served, Tab, serving
+from tests.support.browser import PHONE, WIDE, browser, shopper
 from tests.support.npm import Installed, installed
 
-__all__ = ["installed"]
+__all__ = ["browser", "installed"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHOTS = os.environ.get("DASHBOARD_SHOTS")
-"""A folder for a picture of each page."""
+"""A folder for a picture of each page, in four sizes and themes more."""
 PLACES = ("", "/team", "/audit", "/account", "/nowhere")
+TABLET, DESK = {"width": 768, "height": 1024}, {"width": 1440, "height": 900}
+LOOKS = [(PHONE, "light"), (WIDE, "dark")]
+LOOKS += [(PHONE, "dark"), (TABLET, "light"), (TABLET, "dark"), (DESK, "light"), (DESK, "dark")] if SHOTS else []
+AXE = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  return violations.map(({ id, impact, nodes }) => [id, impact, ...nodes.map((node) => node.html)]);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -27,82 +39,105 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def axe(installed: Installed) -> str:
     return (installed(Path(__file__).parent / "node") / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
-def test_in_and_out(served: Served, browser: Browser, *, script: bool) -> None:
+async def test_in_and_out(served: Served, browser: Browser, *, script: bool) -> None:
     """From the page that one wanted over the sign-in back to it, by the navigation elsewhere, and out."""
-    with user(browser, java_script_enabled=script) as context:
-        tab = Tab(served, context.new_page())
-        tab.go("/dashboard/team")
-        expect(tab.page).to_have_title("Sign in · Ledgate")
-        tab.page.fill("#email", demo.USERS[0].email)
-        tab.page.fill("#password", "not the password")
-        tab["sign-in-button"].click()
-        expect(tab.page.get_by_role("alert")).to_contain_text("wrong")
-        tab.page.fill("#password", demo.PASSWORD)
-        tab["sign-in-button"].click()
-        expect(tab.page).to_have_url(f"{served.url}/dashboard/team")
-        expect(tab["member"]).to_have_count(2)
-        tab.page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit log").click()
-        expect(tab["audit-entry"].first).to_contain_text("session.began")
-        tab.page.go_back()
-        expect(tab["member"]).to_have_count(2)
-        tab["sign-out"].first.click()
-        expect(tab.page.locator("[data-toast]")).to_contain_text("signed out")
-        tab.go("/dashboard")
-        expect(tab.page).to_have_title("Sign in · Ledgate")
-        assert tab.wrong == []
+    async with shopper(browser, java_script_enabled=script) as context:
+        tab = Tab(served, await context.new_page())
+        page = tab.page
+        await tab.go("/dashboard/team")
+        await expect(page).to_have_title("Sign in · Ledgate")
+        await page.fill("#email", demo.USERS[0].email)
+        await page.fill("#password", "not the password")
+        await tab["sign-in-button"].click()
+        await expect(page.get_by_role("alert")).to_contain_text("wrong")
+        await page.fill("#password", demo.PASSWORD)
+        await tab["sign-in-button"].click()
+        await expect(page).to_have_url(f"{served.url}/dashboard/team")
+        await expect(tab["member"]).to_have_count(2)
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit log").click()
+        await expect(tab["audit-entry"].first).to_contain_text("Signed in")
+        await page.go_back()
+        await expect(tab["member"]).to_have_count(2)
+        await tab["sign-out"].first.click()
+        await expect(page.locator("[data-toast]")).to_contain_text("signed out")
+        await tab.go("/dashboard")
+        await expect(page).to_have_title("Sign in · Ledgate")
 
 
-@pytest.mark.parametrize(
-    ("size", "scheme"),
-    [(PHONE, "light"), (WIDE, "dark")],
-    ids=lambda one: str(one["width"] if isinstance(one, dict) else one),
-)
-def test_axe_finds_nothing_on_any_page(
+@pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=lambda one: str(one["width"] if isinstance(one, dict) else one))
+async def test_axe_finds_nothing_on_any_page(
     served: Served, browser: Browser, axe: str, size: dict[str, int], scheme: str
 ) -> None:
-    with user(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
-        tab = Tab(served, context.new_page())
+    async with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
+        tab = Tab(served, await context.new_page())
+        page = tab.page
 
-        def look(name: str) -> None:
+        async def look(name: str) -> None:
             if SHOTS:
-                tab.page.screenshot(path=f"{SHOTS}/{size['width']}-{scheme}-{name}.png", full_page=True)
-            tab.page.evaluate(axe)  # past the policy, which forbids any script but the page's
-            found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-            told = [(one["id"], one["impact"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
-            assert told == [], (name, told)
-            wide: int = tab.page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= size["width"], name
+                await page.screenshot(path=f"{SHOTS}/{size['width']}-{scheme}-{name}.png")
+            await page.evaluate(axe)  # past the policy, which forbids any script but the page's
+            assert await page.evaluate(AXE) == [], name
+            assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), name
 
         for name in ("", "/key", "/link?token=x"):
-            tab.go(f"/login{name}")
-            look(f"login{name.partition('?')[0].replace('/', '-')}")
-        tab.sign_in()
+            await tab.go(f"/login{name}")
+            await look(f"login{name.partition('?')[0].replace('/', '-')}")
+        await tab.sign_in()
         for place in PLACES:
-            tab.go(f"/dashboard{place}")
-            look(place.strip("/") or "overview")
-        assert tab.wrong == []
+            await tab.go(f"/dashboard{place}")
+            await look(place.strip("/") or "overview")
+        await _set_up_a_second_factor(tab, look)
+        await _invite(tab, look, f"{size['width']}-{scheme}@ledgate.test")
 
 
-def test_the_theme_is_remembered_and_drawn_at_once(served: Served, browser: Browser) -> None:
+async def _set_up_a_second_factor(tab: Tab, look: Callable[[str], Awaitable[None]]) -> None:
+    """By hand, as a user does: scan, type the code, keep the codes; and take it away with one of them."""
+    page = tab.page
+    await tab.go("/dashboard/account")
+    await page.locator("#password-second").fill(demo.PASSWORD)
+    await page.get_by_role("button", name="Set it up").click()
+    secret = (await tab["totp-secret"].inner_text()).replace(" ", "")
+    await look("second-factor")
+    await page.locator("#code").fill(totp.code(base64.b32decode(secret), int(time.time()) // totp.STEP))
+    await page.get_by_role("button", name="Turn it on").click()
+    codes = await tab["recovery-codes"].locator("li").all_inner_texts()
+    await look("recovery-codes")
+    await page.get_by_role("link", name="I have them").click()
+    await page.locator("summary", has_text="Turn it off").click()
+    await look("second-factor-on")
+    await page.locator("#password-off").fill(demo.PASSWORD)
+    await page.locator("#code").fill(codes[0])
+    await page.get_by_role("button", name="Turn it off").click()
+    await expect(page.locator("[data-toast]")).to_contain_text("The second factor is off")
+    await look("toast")
+
+
+async def _invite(tab: Tab, look: Callable[[str], Awaitable[None]], email: str) -> None:
+    page = tab.page
+    await tab.go("/dashboard/team")
+    await page.locator("#email").fill(email)
+    await page.get_by_role("button", name="Add to the team").click()
+    await expect(page.get_by_text("Hand this link over")).to_be_visible()
+    await look("invited")
+    await page.locator("details.confirm summary").last.click()
+    await look("confirm")
+    await page.locator("details.confirm[open] button").click()
+    await expect(page.locator("[data-toast]")).to_contain_text("They were removed")
+
+
+async def test_the_theme_is_remembered_and_drawn_at_once(served: Served, browser: Browser) -> None:
     """The answer itself has the theme: no page is light for a moment and then dark."""
-    with user(browser, color_scheme="light") as context:
-        tab = Tab(served, context.new_page())
-        tab.go("/login")
-        with tab.page.expect_response("**/theme"):
-            tab.page.get_by_role("button", name="Dark").click()
-        expect(tab.page.locator("html")).to_have_attribute("data-theme", "dark")
-        assert 'data-theme="dark"' in context.request.get(f"{served.url}/login").text()
-        tab.go("/login")
-        expect(tab.page.locator("body")).to_have_css("background-color", "rgb(13, 17, 25)")
-        assert tab.wrong == []
+    async with shopper(browser, color_scheme="light") as context:
+        tab = Tab(served, await context.new_page())
+        await tab.go("/login")
+        async with tab.page.expect_response("**/theme"):
+            await tab.page.get_by_role("button", name="Dark").click()
+        await expect(tab.page.locator("html")).to_have_attribute("data-theme", "dark")
+        assert 'data-theme="dark"' in await (await context.request.get(f"{served.url}/login")).text()
+        await tab.go("/login")
+        await expect(tab.page.locator("body")).to_have_css("background-color", "rgb(13, 17, 25)")

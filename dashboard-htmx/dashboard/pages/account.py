@@ -66,6 +66,16 @@ async def show(request: AnyRequest, *, error: LedgateError | None = None, at: st
     )  # fmt: skip
 
 
+@get("/dashboard/{rest:path}", opt=USER)
+async def show_nothing(rest: FromPath[str]) -> Response[Any]:
+    """Paths that no page has, in the look of those that there are.
+
+    Raises:
+        NotFoundError: always.
+    """
+    raise NotFoundError(f"there is nothing at {rest}")
+
+
 @get(HERE, opt=USER)
 async def show_account(request: AnyRequest) -> Response[Any]:
     """Name, password, second factor, sessions."""
@@ -142,4 +152,4 @@ async def end_other_sessions(request: AnyRequest) -> Response[Any]:
     return go(request, HERE)
 
 
-HANDLERS = (show_account, change_name, change_password, end_session, end_other_sessions)
+HANDLERS = (show_nothing, show_account, change_name, change_password, end_session, end_other_sessions)

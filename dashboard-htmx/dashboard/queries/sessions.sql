@@ -1,6 +1,8 @@
 -- name: find_session
 -- Whose a cookie is, and how long nothing came with it; no row for one that was never given, has ended or is too old.
-SELECT *, extract(epoch FROM statement_timestamp() - seen_at)::float8 AS idle FROM find_session(%(token_hash)s);
+SELECT s.*, extract(epoch FROM statement_timestamp() - s.seen_at)::float8 AS idle,
+       (SELECT count(*) FROM memberships_of(s.user_id))::int AS merchants
+FROM find_session(%(token_hash)s) s;
 
 -- name: add_session
 -- A session at its beginning; in passing, some that are over for good are swept away.
