@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.errors import BadRequestError
 
@@ -62,7 +62,7 @@ async def verify(known: str | None, password: str) -> bool:
     def compare() -> bool:
         try:
             _hasher.verify(known or _dummy(), password)
-        except (VerifyMismatchError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             return False
         return known is not None
 

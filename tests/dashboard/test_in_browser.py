@@ -124,9 +124,10 @@ async def _invite(tab: Tab, look: Callable[[str], Awaitable[None]], email: str) 
     await page.get_by_role("button", name="Add to the team").click()
     await expect(page.get_by_text("Hand this link over")).to_be_visible()
     await look("invited")
-    await page.locator("details.confirm summary").last.click()
+    newcomer = tab["member"].filter(has_text=email)
+    await newcomer.locator("summary", has_text="Remove").click()
     await look("confirm")
-    await page.locator("details.confirm[open] button").click()
+    await newcomer.locator("details.confirm[open] button").click()
     await expect(page.locator("[data-toast]")).to_contain_text("They were removed")
 
 
