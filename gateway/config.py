@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +21,7 @@ Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
 PREFIX = "LEDGATE_"
 _ATTEMPTS_KEPT = 30  # days
+_WEB = ("http", "https")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,9 +136,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     demo_shop_webhook_url: str = ""
     """The demo shop's `/webhook` as the gateway reaches it; on this machine by default."""
     api_url: str = ""
-    """The API as the demo shop reaches it; on this machine by default."""
+    """The API as merchants reach it: the demo shop calls it, the dashboard's docs name it. On this machine by default, for
+    the docs on the dashboard's host."""
     checkout_url: str = ""
-    """The checkout as the browsers of the demo shop's customers reach it; on this machine by default."""
+    """The checkout as shoppers' browsers reach it, for the demo shop and the dashboard's docs; likewise."""
     data_dir: str = ""
     """Where `ledgate up` keeps the embedded database; `.ledgate` in the working directory by default."""
 
@@ -165,6 +168,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ConfigError: the setting is wrong.
         """
         return _read("LEDGATE_TRUSTED_PROXIES", egress.networks, self.trusted_proxies or egress.NONE)
+
+    @property
+    def dashboard_origin(self) -> str:
+        """The dashboard's scheme, host and port, as browsers say them in `Origin`; nothing where it is not set.
+
+        Raises:
+            ConfigError: the setting is no such address.
+        """
+        parts = urlsplit(self.dashboard_url)
+        origin = f"{parts.scheme}://{parts.netloc}" if self.dashboard_url else ""
+        if origin != self.dashboard_url.rstrip("/") or (origin and (parts.scheme not in _WEB or not parts.hostname)):
+            raise kit_config.ConfigError(
+                "setting LEDGATE_DASHBOARD_URL: scheme and host as browsers see them, such as https://dash.example"
+            )
+        return origin
 
     @property
     def egress(self) -> egress.Rules:
@@ -199,7 +217,11 @@ def load(environ: dict[str, str]) -> Config:
         raise kit_config.ConfigError(
             "setting LEDGATE_ATTEMPT_RETENTION: attempts cannot be kept for longer than LEDGATE_EVENT_RETENTION"
         )
-    _ = config.egress, config.proxies  # wrong ones are refused now, not when the first webhook leaves
+    _ = (
+        config.egress,
+        config.proxies,
+        config.dashboard_origin,
+    )  # wrong ones are refused now, not when the first webhook leaves
     return config
 
 

@@ -161,8 +161,7 @@ def _from_our_page(request: Request[Any, Any, Any], config: Config) -> bool:
     if origin is None:
         return True
     if config.dashboard_url:
-        given = urlsplit(config.dashboard_url)
-        return origin == f"{given.scheme}://{given.netloc}"
+        return origin == config.dashboard_origin
     return urlsplit(origin).netloc == request.headers.get("host", "")
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from dashboard import addresses, signing_in
 from gateway import demo, merchants, totp, users
+from gateway.config import load
 from gateway.secrets import make_sealer
+from kit.config import ConfigError
 from kit.db import Connection
 from tests.dashboard.conftest import COOKIE, OPERATOR, OWNER, Browser, House
 
@@ -276,6 +278,16 @@ async def test_demo_users_are_shown_in_test_mode_alone(house: House, visitor: Br
     await visitor.get("/login")
     assert demo.PASSWORD not in visitor.page.text
     assert "ledgate.test" not in visitor.page.text
+
+
+@pytest.mark.parametrize(
+    "url", ["dash.example", "ftp://dash.example", "https://", "https://dash.example/x", "https:/x"]
+)
+def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
+    """Taken as it stands, it would decide over `Secure` cookies and over which site's forms are ours."""
+    with pytest.raises(ConfigError, match="LEDGATE_DASHBOARD_URL"):
+        load({"LEDGATE_DASHBOARD_URL": url})
+    assert load({"LEDGATE_DASHBOARD_URL": "https://dash.example/"}).dashboard_origin == "https://dash.example"
 
 
 async def test_in_earnest_the_cookie_is_bound_to_https_and_host(house: House) -> None:
