@@ -13,11 +13,11 @@ BEGIN
            (SELECT count(*) FROM (SELECT d.id FROM deliveries d
                                   WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.status = 'failed'
                                       AND d.id >= s.low AND d.id < s.high
-                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0'),
+                                  LIMIT 2000) f WHERE substr(f.id, 29) < 'g0'),
            (SELECT count(*) FROM (SELECT o.id FROM outbox o
                                   WHERE o.bucket = of_bucket AND o.merchant_id = of_merchant
                                       AND o.id >= s.low AND o.id < s.high
-                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0')
+                                  LIMIT 2000) f WHERE substr(f.id, 29) < 'g0')
     FROM unnest(lows, highs) WITH ORDINALITY AS s (low, high, n);
 END $$;
 

@@ -47,7 +47,7 @@ GRANT SELECT ON figures, figure_places TO ledgate_api;
 GRANT SELECT, INSERT, UPDATE ON figures, figure_places TO ledgate_dispatcher;
 
 -- What became of a merchant's deliveries, by spans of ids: failures are counted in their own index, and what is open in
--- the queue, 5,000 of a span at most. Not those that recoveries made (from `g0` on), which are none of what their events
+-- the queue, 2,000 of a span at most. Not those that recoveries made (from `g0` on), which are none of what their events
 -- were owed. As the owner, since row security asks of each row whose it is, which costs more than to count it; whose
 -- rows may be counted is asked once, and is the answer that row security would give.
 CREATE FUNCTION delivery_ends(of_bucket smallint, of_merchant text, lows text[], highs text[])
@@ -63,11 +63,11 @@ BEGIN
            (SELECT count(*) FROM (SELECT d.id FROM deliveries d
                                   WHERE d.bucket = of_bucket AND d.merchant_id = of_merchant AND d.status = 'failed'
                                       AND d.id >= s.low AND d.id < s.high
-                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0'),
+                                  LIMIT 2000) f WHERE substr(f.id, 29) < 'g0'),
            (SELECT count(*) FROM (SELECT o.id FROM outbox o
                                   WHERE o.bucket = of_bucket AND o.merchant_id = of_merchant
                                       AND o.id >= s.low AND o.id < s.high
-                                  LIMIT 5000) f WHERE substr(f.id, 29) < 'g0')
+                                  LIMIT 2000) f WHERE substr(f.id, 29) < 'g0')
     FROM unnest(lows, highs) WITH ORDINALITY AS s (low, high, n);
 END $$;
 

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import psycopg
 
+from dispatcher import figures as counting
 from gateway import figures
-from kit.db import Connection
+from gateway.config import Config
+from kit.db import Connection, Database
 from tests.dashboard_data.conftest import as_role
-from tests.dashboard_data.past import NOW, Past
+from tests.dashboard_data.past import NOW, Past, merchant
 
 
 def _rows(conn: psycopg.Connection[dict[str, object]], what: str = "sum(created)") -> object:
@@ -97,8 +99,6 @@ async def test_all_merchants_have_their_turn(
     conn: psycopg.Connection[dict[str, object]], counter: Connection, database_url: str
 ) -> None:
     """A walk of two at a time reaches everybody, and begins anew."""
-    from tests.dashboard_data.past import merchant
-
     for name in ("a", "b", "c", "d", "e"):
         one = Past(merchant(name))
         one.pay(NOW, 100)
@@ -114,3 +114,17 @@ async def test_all_merchants_have_their_turn(
     assert sum(seen) == 20
     assert len(seen) == 3
     assert _rows(conn, "count(DISTINCT merchant_id)") == 5
+
+
+async def test_dispatchers_count(conn: psycopg.Connection[dict[str, object]], past: Past, config: Config) -> None:
+    """In steps, until all is counted, as the role that they have; and again nothing."""
+    for n in range(5):
+        past.pay(NOW - timedelta(hours=n), 100)
+    past.lay(config.database_url)
+    async with Database(
+        config.database_url, name="test", size=2, statement_timeout=10, wait=5, role="ledgate_dispatcher"
+    ) as database:
+        async with database.connection() as own:
+            await figures.begin(own)
+        assert [await counting.run_once(database) for _ in range(2)] == [20, 0]
+    assert _rows(conn) == 5

@@ -26,7 +26,7 @@ COUNTED = 10_000
 
 _FRESH = 5_000  # events that `overview_figures` counts itself
 _NOTICED = 5  # failures in a row: one alone is nobody's trouble
-_ENDS = 5_000  # of a point, as `overview_ends` counts them
+_ENDS = 2_000  # of a point, as `overview_ends` counts them
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     pending: int
     counts_are: Literal["exact", "at_least"]
-    """Of each point, 5,000 failed and 5,000 pending ones are counted."""
+    """Of each point, 2,000 failed and 2,000 pending ones are counted."""
 
     @property
     def rate(self) -> float | None:
