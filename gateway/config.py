@@ -136,8 +136,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     demo_shop_webhook_url: str = ""
     """The demo shop's `/webhook` as the gateway reaches it; on this machine by default."""
     api_url: str = ""
-    """The API as merchants reach it: the demo shop calls it, the dashboard's docs name it. On this machine by default, for
-    the docs on the dashboard's host."""
+    """The API as merchants reach it: the demo shop calls it, the dashboard's docs name it. On this machine by default,
+    for the docs on the dashboard's host."""
     checkout_url: str = ""
     """The checkout as shoppers' browsers reach it, for the demo shop and the dashboard's docs; likewise."""
     data_dir: str = ""
