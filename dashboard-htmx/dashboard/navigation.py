@@ -28,6 +28,7 @@ ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         (
             Item("Overview", "/dashboard", "home", on_phone=True),
             Item("Payments", "/dashboard/payments", "card", on_phone=True),
+            Item("Webhooks", "/dashboard/webhooks", "hook", on_phone=True),
         ),
     ),
     (

@@ -14,6 +14,8 @@ def handlers() -> list[HTTPRouteHandler]:
     from dashboard.pages import (  # noqa: PLC0415
         account,
         audit,
+        delivery,
+        endpoints,
         entrance,
         events,
         keys,
@@ -21,9 +23,11 @@ def handlers() -> list[HTTPRouteHandler]:
         payment,
         payment_actions,
         payments,
+        recovery,
         second_factor,
         settings,
         team,
+        webhooks,
     )
 
     modules = (
@@ -32,6 +36,10 @@ def handlers() -> list[HTTPRouteHandler]:
         payments,
         payment,
         payment_actions,
+        webhooks,
+        endpoints,
+        delivery,
+        recovery,
         events,
         keys,
         team,

@@ -138,7 +138,7 @@ function listen(element) {
   let source = null;
   let timer = 0;
   const typing = () => document.activeElement?.matches("input, select, textarea") && element.contains(document.activeElement);
-  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open]") && !typing() && window.htmx?.trigger(element, "live");
+  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open], [data-holds]:checked") && !typing() && window.htmx?.trigger(element, "live");
   const poll = () => { timer ||= setInterval(wake, EVERY); };
   const open = () => {
     source = new EventSource(element.dataset.live);
@@ -159,6 +159,40 @@ always((root) => {
   }
 });
 addEventListener("pagehide", () => { for (const close of streams.values()) close(); streams.clear(); });
+
+// Boxes: one ticks all, and a button says how many are ticked. While any is, nothing is swapped under the reader's hand
+
+const boxes = (name) => [...document.querySelectorAll(`input[type=checkbox][name="${name}"]`)];
+function countBoxes(name) {
+  const ticked = boxes(name).filter((one) => one.checked).length;
+  for (const all of document.querySelectorAll(`[data-all="${name}"]`)) {
+    all.checked = ticked > 0 && ticked === boxes(name).length;
+    all.indeterminate = ticked > 0 && !all.checked;
+  }
+  for (const button of document.querySelectorAll(`[data-counts="${name}"]`)) {
+    button.dataset.says ??= button.lastChild.textContent;
+    button.lastChild.textContent = ticked ? `${button.dataset.says} (${ticked})` : button.dataset.says;
+    button.classList.toggle("primary", ticked > 0);
+  }
+}
+document.addEventListener("change", (event) => {
+  const { all, holds } = event.target.dataset ?? {};
+  if (all) for (const one of boxes(all)) one.checked = event.target.checked;
+  if (all || holds !== undefined) countBoxes(all ?? event.target.name);
+});
+always((root) => {
+  for (const one of all(root, "[data-all]")) { one.hidden = false; countBoxes(one.dataset.all); }
+});
+
+// What was unfolded stays so when a part comes anew
+
+const unfolded = new Set();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  for (const one of event.detail.target.querySelectorAll("details[id]")) unfolded[one.open ? "add" : "delete"](one.id);
+});
+always((root) => {
+  for (const one of all(root, "details[id]")) if (unfolded.has(one.id)) one.open = true;
+});
 
 // What htmx brings, and what it cannot bring
 
