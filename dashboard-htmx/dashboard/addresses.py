@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 HOME = "/dashboard"
 SIGN_IN = "/login"
 _MOST = 1000
+_HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
 
 
 def safe(wanted: str | None) -> str:
@@ -61,3 +63,18 @@ def public(request: Request[Any, Any, Any], config: Config, path: str) -> str:
     if not base:
         base = f"{'http' if config.test_mode else 'https'}://{request.headers.get('host', '')}"
     return base + path
+
+
+def api(request: Request[Any, Any, Any], config: Config) -> str:
+    """The API as merchants reach it, without a path; unless the settings say it, on this host."""
+    return config.api_url.rstrip("/") or _beside(request, config, config.port)
+
+
+def checkout(request: Request[Any, Any, Any], config: Config) -> str:
+    """The checkout as browsers reach it; unless the settings say it, on this host."""
+    return config.checkout_url.rstrip("/") or _beside(request, config, config.checkout_port)
+
+
+def _beside(request: Request[Any, Any, Any], config: Config, port: int) -> str:
+    found = _HOST.match(request.headers.get("host", ""))
+    return f"{'http' if config.test_mode else 'https'}://{found[1] if found else 'localhost'}:{port}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from dashboard.addresses import HOME
+
 if TYPE_CHECKING:
     from dashboard.sessions import Session
     from gateway.users import Role
@@ -36,6 +38,7 @@ ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         (
             Item("Events", "/dashboard/events", "pulse"),
             Item("API keys", "/dashboard/keys", "key"),
+            Item("Docs", "/dashboard/docs", "book"),
         ),
     ),
     (
@@ -59,9 +62,10 @@ def shown(session: Session) -> list[tuple[str, list[Item]]]:
 
 
 def current(path: str) -> str:
-    """The path of the item that a page belongs to: the longest that it begins with."""
+    """The path of the item that a page belongs to: the longest that it begins with; all begin with the overview's."""
     paths = [item.path for _, items in ITEMS for item in items]
-    return max((one for one in paths if path == one or path.startswith(f"{one}/")), key=len, default="")
+    around = (one for one in paths if path == one or (one != HOME and path.startswith(f"{one}/")))
+    return max(around, key=len, default="")
 
 
 def _open(session: Session, item: Item) -> bool:
