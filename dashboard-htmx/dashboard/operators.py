@@ -21,5 +21,4 @@ async def operating(database: Database) -> AsyncIterator[Connection]:
     """
     async with database.connection(reading=True) as conn, conn.transaction():
         await conn.execute(f"SET LOCAL ROLE {ROLE}")
-        await conn.execute("SET LOCAL transaction_read_only = on")
         yield conn

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import dashboard
 from dashboard import pages
 from dashboard.admission import SAFE
+from dashboard.operators import operating
 from gateway import demo, merchants, users
-from kit.db import Connection
+from kit.db import Connection, fetch
 from tests.dashboard.conftest import COOKIE, OPERATOR, OWNER, Browser, House
 
 FOLDER = Path(dashboard.__file__).parent
@@ -154,6 +156,30 @@ async def test_an_operator_looks_at_a_merchant_as_a_viewer_does(house: House) ->
     house.conn.execute("UPDATE sessions SET merchant_id = %s", [demo.MERCHANT_ID])
     assert (await browser.get("/dashboard")).status_code == 200
     assert (await browser.get("/dashboard/team")).status_code == 403
+
+
+async def test_operators_pages_read_all_and_write_nothing(house: House, db: Connection) -> None:
+    """And see nothing that is sealed; the pages of merchants are not widened by it."""
+    await merchants.add_merchant(db, "Another Shop")
+    database = house.app.state.gateway.database
+    async with operating(database) as conn:
+        assert await fetch(conn, "SELECT count(*)::int AS n FROM merchants", {}) == [{"n": 2}]
+        assert await fetch(conn, "SELECT url FROM endpoints", {})
+    for statement in (
+        "UPDATE payments SET amount = 1",
+        "INSERT INTO audit_log SELECT * FROM audit_log",
+        "DELETE FROM sessions",
+        "SELECT sealed_secret FROM endpoints",
+        "SELECT password_hash FROM users",
+        "SELECT token_hash FROM sessions",
+        "SELECT secret_hash FROM api_keys",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with operating(database) as conn:
+                await conn.execute(statement)
+    async with database.connection() as conn:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="names no tenant"):
+            await conn.execute("SELECT count(*) FROM merchants")
 
 
 @pytest.mark.parametrize("path", ["/login", "/dashboard", "/dashboard/account", "/dashboard/nothing"])

@@ -172,6 +172,18 @@ async def test_a_session_that_has_ended_sends_every_part_to_the_sign_in(served: 
         await expect(tab.page).to_have_title("Audit log · Ledgate")
 
 
+async def test_no_password_no_cookie_and_no_link_stands_in_the_log(served: Served, browser: Browser) -> None:
+    async with shopper(browser) as context:
+        tab = Tab(served, await context.new_page())
+        await tab.sign_in()
+        await tab.go("/login/link?token=a-secret-link")
+        secrets = [cookie["value"] for cookie in await context.cookies()]
+    log = served.process.log.read_text()
+    assert log.count('"path":"/login"') > 1
+    for secret in (demo.PASSWORD, demo.USERS[0].email, "a-secret-link", *secrets):
+        assert secret not in log, secret
+
+
 async def test_the_theme_is_remembered_and_drawn_at_once(served: Served, browser: Browser) -> None:
     """The answer itself has the theme: no page is light for a moment and then dark."""
     async with shopper(browser, color_scheme="light") as context:
