@@ -20,8 +20,10 @@ log = structlog.get_logger()
 PAUSE = 5.0
 """Seconds between two rounds over all merchants."""
 
-_SHARE = 10
+_SHARE = 5
 """Of the time, one part in so many is spent counting while there is much to count: payments come first."""
+_MOST = 2.0
+"""Seconds between two steps at most, however slow a busy server makes them."""
 
 
 async def watch(database: Database) -> None:
@@ -47,7 +49,7 @@ async def run_once(database: Database) -> int:
             step = await figures.fold(conn, place)
         counted += step.events
         if step.full:
-            await asyncio.sleep((time.perf_counter() - began) * (_SHARE - 1))
+            await asyncio.sleep(min((time.perf_counter() - began) * (_SHARE - 1), _MOST))
             continue  # the same merchants once more
         if step.place == figures.START:
             return counted

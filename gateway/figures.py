@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,9 @@ EVENTS = 2_000
 
 MERCHANTS = 100
 """Looked at in one step."""
+
+_ASIDE = 0.05
+"""Seconds to wait while somebody else counts for those that are left."""
 
 _LATEST = 2 * 24 * 3600.0
 """Seconds that an event may be committed after its id was made; older partitions are not looked into any more."""
@@ -63,16 +67,24 @@ async def fold(conn: Connection, place: Place = START, *, events: int = EVENTS, 
 
 
 async def catch_up(conn: Connection, *, events: int = EVENTS) -> int:
-    """Count all that there is, and say how many events that were."""
+    """Count until nothing is left, beside dispatchers that do the same; gives how many events this caller counted."""
     await begin(conn)
-    total, place, more = 0, START, True
-    while more:
-        more, place = False, START
+    total = 0
+    while await behind(conn):
+        place, counted = START, 0
         while True:
             step = await fold(conn, place, events=events)
-            total += step.events
-            more |= step.full
+            counted += step.events
             place = step.place
             if place == START:
                 break
+        total += counted
+        if not counted:
+            await asyncio.sleep(_ASIDE)
     return total
+
+
+async def behind(conn: Connection) -> bool:
+    """Whether there is something to count: of a transaction that is older than every one which still writes."""
+    (row,) = await fetch(conn, SQL["figures_behind"], {})
+    return bool(row["behind"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime
 
 import psycopg
 
+from gateway import figures
 from gateway.cli import database, first_payment
 from gateway.cli.errors import CliError
 from gateway.cli.operators.session import find
@@ -14,6 +16,7 @@ from gateway.cli.screen import Screen
 from gateway.config import load
 from gateway.growth.grow import grow
 from gateway.secrets import make_sealer
+from kit.db import PLANS
 
 
 def run(api: str | None, test_merchant: str | None, *, past: int, seed: int, again: bool) -> int:
@@ -61,6 +64,8 @@ def _make_up(screen: Screen, past: int, seed: int, *, again: bool) -> None:
             seed=seed,
             again=again,
         )
+        if grown is not None:
+            asyncio.run(_count(target.url))
     except psycopg.Error as error:
         raise CliError(f"No past could be made up: {database.first_line(error)}") from error
     if grown is None:
@@ -70,3 +75,11 @@ def _make_up(screen: Screen, past: int, seed: int, *, again: bool) -> None:
         f"30 days made up: {grown.payments:,} payments, {grown.events:,} events, {grown.deliveries:,} deliveries",
         grown.seconds,
     )
+
+
+async def _count(url: str) -> None:
+    """Dispatchers would in a minute; who looks at once sees it all."""
+    async with await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=5, options=f"-c timezone=UTC -c jit=off {PLANS}"
+    ) as conn:
+        await figures.catch_up(conn)

@@ -23,14 +23,19 @@ counted AS (
     ) w
     LEFT JOIN LATERAL (
         SELECT s.*
-        FROM json_to_record(w.body::json #> ARRAY['data', 'payment'])
-            AS s (amount bigint, amount_captured bigint, currency text, method text)
-    ) p ON w.fact IN ('payment.created', 'payment.success', 'payment.failed', 'payment.captured')
+        FROM json_to_record(
+            CASE WHEN w.fact IN ('payment.created', 'payment.success', 'payment.failed', 'payment.captured')
+                THEN w.body::json #> ARRAY['data', 'payment'] END
+        ) AS s (amount bigint, amount_captured bigint, currency text, method text)
+    ) p ON true
     LEFT JOIN LATERAL (
         SELECT s.amount, y.currency, y.method
-        FROM json_to_record(w.body::json #> ARRAY['data', 'refund']) AS s (payment_id text, amount bigint)
+        FROM json_to_record(
+            CASE WHEN w.fact IN ('refund.created', 'refund.processed', 'refund.failed')
+                THEN w.body::json #> ARRAY['data', 'refund'] END
+        ) AS s (payment_id text, amount bigint)
         JOIN payments y ON y.bucket = w.bucket AND y.merchant_id = w.merchant_id AND y.id = s.payment_id
-    ) r ON w.fact IN ('refund.created', 'refund.processed', 'refund.failed')
+    ) r ON true
     GROUP BY w.bucket, w.merchant_id, date_bin('30 minutes', w.created_at, 'epoch'),
              coalesce(p.currency, r.currency, ''), coalesce(p.method, r.method, '')
 )
@@ -104,3 +109,17 @@ SELECT t.bucket, t.merchant_id, coalesce(p.events, 0) AS events, set_config('syn
 FROM turn t
 LEFT JOIN passed p ON p.bucket = t.bucket AND p.merchant_id = t.merchant_id
 ORDER BY t.bucket, t.merchant_id;
+
+-- name: figures_behind
+-- Whether somebody's ledger holds more than was counted of it, up to where it is complete.
+SELECT EXISTS (
+    SELECT
+    FROM figure_places t
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM events e
+        WHERE e.bucket = t.bucket AND e.merchant_id = t.merchant_id AND e.id >= t.from_id
+            AND (e.xact_id, e.id) > (t.xact_id, t.event_id) AND e.xact_id < events_horizon()
+        LIMIT 1
+    ) more
+) AS behind;
