@@ -1,7 +1,7 @@
 -- name: overview_figures
 -- The figures of a range, added up between bounds: what was folded, and what was committed since, counted here, in one
 -- snapshot, so that nothing is missing and nothing is there twice. `n` is the number of bounds that a row's half hour
--- does not precede. Of what was not folded yet, 5,000 events at most are counted; `fresh` says how many these were.
+-- does not precede. Of what was not folded yet, 2,000 events at most are counted; `fresh` says how many these were.
 WITH place AS MATERIALIZED (
     SELECT coalesce(p.xact_id, '0') AS xact_id, coalesce(p.event_id, '') AS event_id, coalesce(p.from_id, '') AS from_id
     FROM (SELECT) AS one
@@ -14,7 +14,7 @@ walk AS MATERIALIZED (
         AND id >= (SELECT from_id FROM place)
         AND (xact_id, id) > (SELECT xact_id, event_id FROM place)
     ORDER BY xact_id, id
-    LIMIT 5000
+    LIMIT 2000
 ),
 {{gateway.counted}},
 known AS (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COUNTED = 10_000
 """Open work is counted up to that."""
 
-_FRESH = 5_000  # events that `overview_figures` counts itself
+_FRESH = 2_000  # events that `overview_figures` counts itself
 _NOTICED = 5  # failures in a row: one alone is nobody's trouble
 _ENDS = 2_000  # of a point, as `overview_ends` counts them
 
