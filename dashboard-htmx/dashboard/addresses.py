@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HOME = "/dashboard"
 SIGN_IN = "/login"
+OPERATIONS = "/dashboard/operator"
 _MOST = 1000
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
 

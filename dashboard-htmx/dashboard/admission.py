@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from litestar.response import Redirect
 
-from dashboard import cookies, sessions
+from dashboard import addresses, cookies, sessions
 from dashboard.sessions import Session
 from gateway.audit import Actor
 from gateway.checkout import visitors
@@ -97,8 +98,10 @@ def csrf_token(sealer: Sealer, token: str) -> str:
     return sealer.fingerprint(_PURPOSE + token.encode())
 
 
-async def admit(request: Request[Any, Any, Any]) -> None:
+async def admit(request: Request[Any, Any, Any]) -> Redirect | None:
     """Litestar's `before_request`: find the session, judge form and role, leave a `Visit`.
+
+    An operator who looks at no merchant has another home, and is led there.
 
     Raises:
         NeedsSignInError: nobody is signed in, and the route needs somebody.
@@ -106,7 +109,7 @@ async def admit(request: Request[Any, Any, Any]) -> None:
     """
     need = _need(request)
     if need == "public":
-        return
+        return None
     gateway = request.app.state.gateway
     token = cookies.read_token(request, gateway.config)
     address = visitors.address(request, gateway.config.proxies)
@@ -118,8 +121,15 @@ async def admit(request: Request[Any, Any, Any]) -> None:
     if request.method not in SAFE:
         await _judge_form(request, visit)
     if need != "anybody":
+        if session and session.signed_in and session.operator and not session.role and _is_home(request):
+            return Redirect(addresses.OPERATIONS, status_code=303)
         _judge_role(visit, need)
         state["merchant_id"] = visit.me.merchant_id
+    return None
+
+
+def _is_home(request: Request[Any, Any, Any]) -> bool:
+    return request.method in SAFE and request.scope["path"].rstrip("/") == addresses.HOME
 
 
 def _need(request: Request[Any, Any, Any]) -> str:

@@ -49,6 +49,10 @@ ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         ),
     ),
     (
+        "All merchants",
+        (Item("Operations", "/dashboard/operator", "shield", "operator", on_phone=True),),
+    ),
+    (
         "You",
         (Item("Account", "/dashboard/account", "user", None, on_phone=True),),
     ),

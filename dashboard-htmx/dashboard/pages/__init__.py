@@ -20,6 +20,7 @@ def handlers() -> list[HTTPRouteHandler]:
         entrance,
         events,
         keys,
+        operator,
         overview,
         payment,
         payment_actions,
@@ -49,5 +50,6 @@ def handlers() -> list[HTTPRouteHandler]:
         account,
         second_factor,
         settings,
+        operator,
     )
     return [handler for module in modules for handler in module.HANDLERS]

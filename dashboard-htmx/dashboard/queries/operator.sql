@@ -32,8 +32,13 @@ CROSS JOIN LATERAL (
 ) o
 WHERE true
     --? AND m.id > %(after)s
+    --? AND (strpos(lower(m.name), lower(%(search)s)) > 0 OR strpos(m.id, lower(%(search)s)) > 0)
 ORDER BY m.id
 LIMIT %(limit)s;
+
+-- name: operator_place
+-- Where a merchant's rows are.
+SELECT bucket, id AS merchant_id, name FROM merchants WHERE id = %(id)s;
 
 -- name: operator_throughput
 -- What each lane of each dispatcher finished in the last whole minute, and what of it was given up.
@@ -99,4 +104,4 @@ LIMIT 30;
 
 -- name: operator_migrations
 -- Migrations that were applied, the newest first.
-SELECT migration_id AS id, applied_at_utc AS applied_at FROM _yoyo_migration ORDER BY migration_id DESC;
+SELECT migration_id AS id, applied_at_utc AT TIME ZONE 'UTC' AS applied_at FROM _yoyo_migration ORDER BY migration_id DESC;

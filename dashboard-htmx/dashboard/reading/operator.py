@@ -205,16 +205,34 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     ages: list[Ages]
 
 
-async def merchants(conn: Connection, *, now: datetime, after: str | None = None, limit: int = 50) -> MerchantList:
-    """Read merchants in the order of their ids. `conn` works as `ledgate_operator`, as in all of this module."""
+async def merchants(
+    conn: Connection, *, now: datetime, after: str | None = None, search: str | None = None, limit: int = 50
+) -> MerchantList:
+    """Read merchants in the order of their ids. `conn` works as `ledgate_operator`, as in all of this module.
+
+    Args:
+        conn: a connection.
+        now: the figures are of the 24 hours before.
+        after: the id to go on after.
+        search: a part of the name or of the id, in whatever case.
+        limit: rows at most.
+    """
     given: dict[str, object] = {"since": now - _DAY, "limit": limit + 1}
     if after is not None:
         given["after"] = after
-    text = sql.compose("dashboard", "operator_merchants", frozenset({"after"} & given.keys()))
+    if search is not None:
+        given["search"] = search
+    text = sql.compose("dashboard", "operator_merchants", frozenset({"after", "search"} & given.keys()))
     rows = await fetch(conn, text, given)
     return MerchantList(
         data=[_merchant(row) for row in rows[:limit]], next=rows[limit - 1]["id"] if len(rows) > limit else None
     )
+
+
+async def place(conn: Connection, merchant_id: str) -> dict[str, Any] | None:
+    """Find a merchant by its id: bucket, merchant_id and name; None for one that is not there."""
+    rows = await fetch(conn, SQL["operator_place"], {"id": merchant_id})
+    return rows[0] if rows else None
 
 
 async def queue(conn: Connection) -> Queue:
