@@ -11,7 +11,7 @@ _BRANDS = {
     "visa": "Visa",
     "mastercard": "Mastercard",
     "rupay": "RuPay",
-    "amex": "American Express",
+    "amex": "Amex",
     "diners": "Diners Club",
     "discover": "Discover",
     "jcb": "JCB",

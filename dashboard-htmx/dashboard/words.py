@@ -12,6 +12,7 @@ from gateway.checkout.amounts import shown as amount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_TAIL = 8  # characters
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _TONES = {
     **dict.fromkeys(("success", "processed", "paid", "enabled", "live", "active", "healthy", "owner", "done"), "good"),
@@ -46,6 +47,12 @@ def full(time: datetime) -> str:
 def day(time: datetime) -> str:
     """`22 Nov 2026`."""
     return f"{time.astimezone(UTC):%-d %b %Y}"
+
+
+def tail(made: str) -> str:
+    """An id of ours by its end, where ids differ: `pay_…zkv4s0`."""
+    prefix, _, rest = made.partition("_")
+    return f"{prefix}_…{rest[-_TAIL:]}" if len(rest) > _TAIL else made
 
 
 def clock(time: datetime) -> str:
@@ -98,6 +105,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "day": day,
     "iso": iso,
     "clock": clock,
+    "tail": tail,
     "tone": tone,
     "count": count,
     "sentence": sentence,
