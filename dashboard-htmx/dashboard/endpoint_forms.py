@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from litestar import Request
 
 FIELDS = ("url", "description", "events", "retry_schedule", "rate", "ordered", "headers", "remove_headers")
+_FASTEST = 1000  # attempts a second
 _NAMES = {
     "webhook_url": "The URL",
     "url": "The URL",
@@ -35,7 +37,7 @@ class EndpointForm(msgspec.Struct, frozen=True):
     description: Annotated[str, Meta(max_length=500)] = ""
     events: list[Annotated[str, Meta(max_length=64)]] = msgspec.field(default_factory=list)
     retry_schedule: Annotated[str, Meta(max_length=300)] = ""
-    rate: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    rate: Annotated[str, Meta(max_length=20)] = ""
     ordered: bool = False
     headers: Annotated[str, Meta(max_length=12_000)] = ""
     remove_headers: bool = False
@@ -102,7 +104,7 @@ async def read_new(request: Request[Any, Any, Any]) -> tuple[CreateEndpoint, str
         events=_events(form.events),
         description=form.description.strip() or None,
         retry_schedule=_schedule(form.retry_schedule),
-        rate=form.rate,
+        rate=_rate(form.rate),
         ordered=form.ordered,
         headers=read_headers(form.headers, "headers") or None,
     )
@@ -127,7 +129,7 @@ async def read_change(request: Request[Any, Any, Any]) -> ChangeEndpoint:
         events=_events(form.events),
         description=form.description.strip() or None,
         retry_schedule=_schedule(form.retry_schedule),
-        rate=form.rate,
+        rate=_rate(form.rate),
         ordered=form.ordered,
         headers=headers,
     )
@@ -164,7 +166,7 @@ def in_place(error: LedgateError) -> LedgateError:
             named = error.field.partition(".")[2] if field == "headers" else ""
             text = f"{named}: {rest}" if named else f"{_NAMES.get(field, 'This')} {rest}"
             break
-    return BadRequestError(text, field="url" if field == "webhook_url" else field, reason=error.reason)
+    return BadRequestError(text, field=field, reason=error.reason)
 
 
 def named(values: Mapping[str, str]) -> str:
@@ -197,6 +199,15 @@ def _events(ticked: Sequence[str]) -> list[str]:
         return ["*"]
     whole = {one.removesuffix(".*") for one in ticked if one.endswith(".*")}
     return [one for one in dict.fromkeys(ticked) if one.endswith(".*") or one.partition(".")[0] not in whole]
+
+
+def _rate(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"[0-9]{1,4}", text.strip()) or not 1 <= int(text) <= _FASTEST:
+        told = "Enter a whole number from 1 to 1000, or leave it empty."
+        raise BadRequestError(told, field="rate", reason="field_invalid")
+    return int(text)
 
 
 def _schedule(text: str) -> list[int] | None:

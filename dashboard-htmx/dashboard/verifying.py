@@ -12,7 +12,7 @@ from msgspec import Meta
 from dashboard import durations, endpoint_forms
 from gateway.api.signatures import turns
 from gateway.evidence import gather
-from gateway.mistakes import WORDS
+from gateway.mistakes import WORDS, Reason
 from gateway.signatures import Checks, Diagnosis, Given, diagnose, normalised
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from gateway.merchants import Merchant
     from outbox.deliveries import Delivery
+
+_HINTS: dict[Reason, str] = {
+    "secret_wrong": "read it anew on the endpoint's page, and give it to the receiver",
+    "signature_unknown": "compare what the receiver has with what the attempt was asked with, above",
+}
+"""Where the API's words name its own calls."""
 
 Result = Literal["good", "bad", "open"]
 
@@ -77,6 +83,8 @@ async def check(request: Request[Any, Any, Any], merchant: Merchant, delivery: D
         # A large body is hashed some hundred times: not in the loop that answers everybody else.
         found = await asyncio.to_thread(diagnose, given, known, now=at.timestamp() if at else time.time())
     others = [WORDS[one].description for one in found.mistakes if one != found.reason]
+    if found.reason in _HINTS:
+        found = msgspec.structs.replace(found, hint=_HINTS[found.reason])
     return Found(found, steps(found, as_of_attempt=at is not None), others)
 
 

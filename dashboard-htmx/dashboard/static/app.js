@@ -184,6 +184,16 @@ always((root) => {
   for (const one of all(root, "[data-all]")) { one.hidden = false; countBoxes(one.dataset.all); }
 });
 
+// A form that was answered may be sent again, as another one; a filter that is not given does not stand in the address
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  for (const one of event.detail.elt.querySelectorAll("[data-once]")) one.value = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18))));
+});
+document.addEventListener("htmx:configRequest", (event) => {
+  const { verb, formData } = event.detail;
+  if (verb === "get") for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+});
+
 // What was unfolded stays so when a part comes anew
 
 const unfolded = new Set();
