@@ -25,7 +25,7 @@ import psycopg
 
 from bench import lists, plans
 from bench.stage import PLANNED, stage
-from dashboard.reading import operator, overview, payments, timeline, webhooks
+from dashboard.reading import news, operator, overview, payments, timeline, webhooks
 from gateway import figures, keys, recoveries
 from gateway.listing import Paging
 from gateway.logs import DeliveryFilter
@@ -103,6 +103,9 @@ def pages(conn: psycopg.Connection[Any], *, now: datetime) -> Iterator[Page]:
         yield Page(f"search by {name}", _search(text))
     yield Page("payment", _timeline(payment, None))
     yield Page("payment, refunded", _timeline(refunded, None))
+    yield Page("payments, what is new", lambda c: news.of_payments(c, MERCHANT))
+    yield Page("payments, once more", lambda c: news.again(c, MERCHANT, [payment, refunded]))
+    yield Page("payment, what is new", lambda c: news.of_payment(c, MERCHANT, refunded, [delivery]))
     yield Page("webhooks, endpoints", lambda c: webhooks.cards(c, MERCHANT, now=now))
     for name, sought, paging, codes in (
         ("log", DeliveryFilter(), Paging(limit=25), None),

@@ -6,16 +6,19 @@ import asyncio
 import html
 import re
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from dashboard import typed
+from dashboard.reading import news
 from gateway import merchants
 from gateway.config import Config
-from kit.db import Connection, fetch
+from gateway.errors import NotFoundError
+from gateway.merchants import Merchant
+from kit.db import Connection
 from tests.dashboard.conftest import Browser, House
 from tests.dashboard.paying import BAD_CARD, GOOD_CARD, Till
+from tests.support.paying import MERCHANT
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'"
 NOBODY = "pay_01jd9m3r6ye8a9fqk0s2t4v6xz"
@@ -109,8 +112,13 @@ async def test_attempts_lead_to_their_delivery_and_failures_stand_above(
     assert owner.page.text.count(f'href="/dashboard/webhooks/{row["id"]}"') == 4, (
         "two attempts, the end, the note above"
     )
-    assert "1 webhook was given up" in owner.text
     assert "Webhook: payment.success was given up" in steps(owner)
+    assert "1 webhook was given up" in owner.text
+    again = owner.page.text.partition('data-test-id="failed-deliveries"')[2].partition("</form>")[0]
+    assert f'name="id" value="{row["id"]}"' in again
+    await owner.post("/dashboard/webhooks/retry", id=row["id"], next=f"/dashboard/payments/{payment}")
+    assert owner.page.url.path == f"/dashboard/payments/{payment}"
+    assert "given up" not in owner.text
 
 
 async def test_why_a_payment_failed_stands_above(till: Till, owner: Browser) -> None:
@@ -326,7 +334,7 @@ async def test_nobody_s_and_another_s_are_not_there(till: Till, house: House, ow
     house.conn.execute("INSERT INTO memberships SELECT %s, user_id, role, created_at FROM memberships", [other])
     house.conn.execute("UPDATE sessions SET merchant_id = %s", [other])
     for one in (payment, NOBODY, "pay_x", "x", "%00", "pay_%27"):
-        for path in ("", "?as_of=2026-01-01T00:00", "/refund", "/capture"):
+        for path in ("", "?as_of=2026-01-01T00:00", "/live", "/refund", "/capture"):
             assert (await owner.client.get(f"/dashboard/payments/{one}{path}")).status_code == 404, (one, path)
         for what in ("refund", "capture"):
             form = {"csrf": csrf, "amount": "5", "step": "do", "key": "dashboard-x"}
@@ -367,17 +375,12 @@ async def test_the_page_is_live_while_something_is_to_come(till: Till, house: Ho
 
 
 async def test_its_mark_changes_with_the_payment_its_refunds_and_open_deliveries(till: Till, house: House) -> None:
-    from dashboard.reading import SQL
-    from tests.support.paying import MERCHANT
-
     payment = await till.pay(settled=False)
     (row,) = house.conn.execute("SELECT id FROM outbox WHERE event_type = 'payment.created'").fetchall()
 
-    async def mark(merchant: Any = MERCHANT) -> str | None:
-        values = merchant.scope | {"id": payment, "open": [row["id"]]}
+    async def mark(merchant: Merchant = MERCHANT) -> str:
         async with house.app.state.gateway.database.connection() as conn:
-            found = await fetch(conn, SQL["payment_mark"], values)
-        return found[0]["mark"] if found else None
+            return await news.of_payment(conn, merchant, payment, [row["id"]])
 
     marks = [await mark()]
     await till.settle()
@@ -392,7 +395,8 @@ async def test_its_mark_changes_with_the_payment_its_refunds_and_open_deliveries
     marks.append(await mark())
     assert len(set(marks)) == 6
     assert await mark() == marks[-1]
-    assert await mark(merchants.Merchant("mer_other", 1, "", "", frozenset())) is None
+    with pytest.raises(NotFoundError):
+        await mark(Merchant("mer_other", MERCHANT.bucket, "", "", frozenset()))
 
 
 def test_a_moment_in_an_address_never_hides_what_happened_at_it() -> None:

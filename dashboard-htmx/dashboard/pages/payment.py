@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from dashboard import stories, typed, words
 from dashboard.admission import visit_of
-from dashboard.reading import SQL
+from dashboard.reading import news
 from dashboard.reading.timeline import Timeline, timeline
 from dashboard.render import render
 from gateway import payments as ledger
@@ -21,7 +21,6 @@ from gateway.errors import BadRequestError, LedgateError, NotFoundError
 from gateway.logs import DELIVERY_ID
 from gateway.payments import Payment
 from gateway.refunds import Refund
-from kit.db import fetch
 
 AnyRequest = Request[Any, Any, Any]
 HERE = "/dashboard/payments"
@@ -58,18 +57,17 @@ async def stream_payment(request: AnyRequest, payment_id: FromPath[str]) -> Resp
     """A word whenever the payment changed, one of its refunds, or a delivery that the page shows as open.
 
     Raises:
-        NotFoundError: an id of a wrong shape. Another merchant's payment never changes.
+        NotFoundError: there is none, or it is another merchant's.
     """
     _check(payment_id)
     gateway, merchant = request.app.state.gateway, visit_of(request).merchant
     watched = [one for one in request.query_params.get("open", "").split() if DELIVERY_ID.match(one)][:_WATCHED]
-    values = merchant.scope | {"id": payment_id, "open": watched}
 
     async def ask() -> str:
         async with gateway.database.connection(reading=True) as conn:
-            rows = await fetch(conn, SQL["payment_mark"], values)
-        return str(rows[0]["mark"]) if rows else ""
+            return await news.of_payment(conn, merchant, payment_id, watched)
 
+    await ask()  # not there: a 404, and no stream
     digest = hashlib.sha256(" ".join(watched).encode()).hexdigest()[:16]
     name = f"payment:{merchant.merchant_id}:{payment_id}:{digest}"
     stream: Response[Any] = request.app.state.live.stream(request, name, ask)

@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 
 from dashboard import forms, paging, typed
 from dashboard.admission import visit_of
-from dashboard.reading import SQL, payments
+from dashboard.reading import news, payments
 from dashboard.reading.payments import PaymentFilter
 from dashboard.render import go, render
 from gateway import payments as ledger
@@ -18,14 +18,12 @@ from gateway.errors import BadRequestError
 from gateway.instruments import Method
 from gateway.listing import Paging
 from gateway.money import CURRENCIES
-from gateway.payments import Payment, PaymentPage, PaymentStatus
-from kit.db import Connection, fetch
+from gateway.payments import PaymentPage, PaymentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dashboard.reading.payments import Match
-    from gateway.merchants import Merchant
 
 AnyRequest = Request[Any, Any, Any]
 HERE = "/dashboard/payments"
@@ -126,7 +124,7 @@ async def show_news(request: AnyRequest) -> Response[Any]:
     merchant = visit_of(request).merchant
     async with request.app.state.gateway.database.connection(reading=True) as conn:
         found = await payments.page(conn, merchant, asked.where(), Paging(limit=_NEWS, before=newest or None))
-        moved = await _again(conn, merchant, [one for one in waiting if ledger.ID.match(one)])
+        moved = await news.again(conn, merchant, [one for one in waiting if ledger.ID.match(one)])
     return render(
         request, "payment_news.html", part="news", asked=asked, news=len(found.data), more=found.has_more,
         moved=[one for one in moved if one.status != "pending"],
@@ -140,16 +138,10 @@ async def stream_payments(request: AnyRequest) -> Response[Any]:
 
     async def ask() -> str:
         async with gateway.database.connection(reading=True) as conn:
-            rows = await fetch(conn, SQL["newest_facts"], merchant.scope)
-        return str(rows[0]["mark"])
+            return await news.of_payments(conn, merchant)
 
     stream: Response[Any] = request.app.state.live.stream(request, f"payments:{merchant.merchant_id}", ask)
     return stream
-
-
-async def _again(conn: Connection, merchant: Merchant, ids: list[str]) -> list[Payment]:
-    rows = await fetch(conn, SQL["payments_again"], merchant.scope | {"ids": ids}) if ids else []
-    return [ledger.from_row(row, merchant) for row in rows]
 
 
 def _asked(request: AnyRequest) -> Asked:
