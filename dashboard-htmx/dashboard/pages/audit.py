@@ -44,6 +44,9 @@ SAYS = {
     "user.recovery_codes_made": "Recovery codes made",
     "user.disabled": "User shut out",
     "user.enabled": "User let in again",
+    "api_key.created": "API key made",
+    "api_key.revoked": "API key revoked",
+    "checkout.origins_changed": "Checkout's origins changed",
 }
 """Actions in words; one that is not here is shown as it is called."""
 _ID = ids.pattern("aud")

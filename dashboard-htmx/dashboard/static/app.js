@@ -102,6 +102,15 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
+// The docs: a language that is chosen once is chosen wherever there is code in it; what one looks at stays where it is
+
+document.addEventListener("change", (event) => {
+  if (!event.target.matches(".langs input")) return;
+  const { top } = event.target.getBoundingClientRect();
+  for (const other of document.querySelectorAll(`.langs input[value="${event.target.value}"]`)) other.checked = true;
+  scrollBy({ top: event.target.getBoundingClientRect().top - top, behavior: "instant" });
+});
+
 // Disclosures that close when one looks elsewhere
 
 document.addEventListener("click", (event) => {
