@@ -106,6 +106,8 @@ def pages(conn: psycopg.Connection[Any], *, now: datetime) -> Iterator[Page]:
     yield Page("payments, what is new", lambda c: news.of_payments(c, MERCHANT))
     yield Page("payments, once more", lambda c: news.again(c, MERCHANT, [payment, refunded]))
     yield Page("payment, what is new", lambda c: news.of_payment(c, MERCHANT, refunded, [delivery]))
+    yield Page("log, what is new", lambda c: news.of_log(c, MERCHANT))
+    yield Page("delivery, what is new", lambda c: news.of_delivery(c, MERCHANT, delivery))
     yield Page("webhooks, endpoints", lambda c: webhooks.cards(c, MERCHANT, now=now))
     for name, sought, paging, codes in (
         ("log", DeliveryFilter(), Paging(limit=25), None),

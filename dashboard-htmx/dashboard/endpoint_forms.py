@@ -161,11 +161,12 @@ def in_place(error: LedgateError) -> LedgateError:
     field = error.field.partition("[")[0].partition(".")[0]
     text = error.description
     for name in (error.field, field):
-        if text.startswith((f"{name} ", f"{name}: ")):
-            rest = text.removeprefix(name).removeprefix(":").strip()
-            named = error.field.partition(".")[2] if field == "headers" else ""
-            text = f"{named}: {rest}" if named else f"{_NAMES.get(field, 'This')} {rest}"
-            break
+        if text.startswith(f"{name} "):
+            text = f"{_NAMES.get(field, 'This')} {text.removeprefix(name).strip()}"
+        elif text.startswith(f"{name}: "):
+            named = error.field.partition(".")[2]
+            rest = text.removeprefix(f"{name}: ")
+            text = f"{named}: {rest}" if named else rest[:1].upper() + rest[1:]
     return BadRequestError(text, field=field, reason=error.reason)
 
 

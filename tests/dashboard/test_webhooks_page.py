@@ -7,9 +7,9 @@ import itertools
 import re
 from datetime import UTC, datetime, timedelta
 
-from dashboard.reading import SQL
+from dashboard.reading import news
 from gateway.secrets import make_sealer
-from kit.db import Connection, fetch
+from kit.db import Connection
 from outbox import deliveries, endpoints
 from tests.dashboard.conftest import OWNER, Browser, House
 from tests.dashboard.hooks import (
@@ -22,6 +22,7 @@ from tests.dashboard.hooks import (
     deliver,
     shown,
 )
+from tests.support.paying import MERCHANT
 
 HERE = "/dashboard/webhooks"
 TEST_IDS = (
@@ -114,10 +115,10 @@ async def test_a_url_that_is_refused_says_why_beside_its_field(house: House, own
     ):
         said = await owner.post(f"{HERE}/config", webhook_url=url)
         assert said.status_code == 422
-        field = re.search(
-            r'<input id="url"[^>]*? value="([^"]*)"[^>]* aria-invalid="true"[^>]*>\s*<p class="about wrong"[^>]*>(.*)</',
-            said.text,
+        shape = (
+            r'<input id="url"[^>]*? value="([^"]*)"[^>]* aria-invalid="true"[^>]*>\s*<p class="about wrong"[^>]*>(.*)<'
         )
+        field = re.search(shape, said.text)
         assert field, url
         assert html.unescape(field[1]) == url, "what was typed stays"
         assert told in html.unescape(field[2])
@@ -251,24 +252,19 @@ async def test_trouble_says_what_why_and_offers_the_button_that_mends_it(
 async def test_the_page_hears_of_everything_that_changes_the_log(house: House, owner: Browser, db: Connection) -> None:
     """The mark that its stream asks for: another one after each step of a delivery, also of an old one."""
     endpoint = default_endpoint(house.conn)
-    values = WHOSE | {"since_id": "dlv_"}
-
-    async def mark() -> str:
-        return str((await fetch(db, SQL["log_mark"], values))[0]["mark"])
-
-    marks = [await mark()]
+    marks = [await news.of_log(db, MERCHANT)]
     (one,) = deliver(house.conn, endpoint)
-    marks.append(await mark())
+    marks.append(await news.of_log(db, MERCHANT))
     deliver(house.conn, endpoint, 40)
-    marks.append(await mark())
+    marks.append(await news.of_log(db, MERCHANT))
     await deliveries.retry(db, one, **WHOSE)
-    marks.append(await mark())
+    marks.append(await news.of_log(db, MERCHANT))
     house.conn.execute("UPDATE outbox SET attempts = 1, response_code = 500")
-    marks.append(await mark())
+    marks.append(await news.of_log(db, MERCHANT))
     house.conn.execute("DELETE FROM outbox")
-    marks.append(await mark())
+    marks.append(await news.of_log(db, MERCHANT))
     assert all(before != after for before, after in itertools.pairwise(marks))
-    assert await mark() == marks[-1]
+    assert await news.of_log(db, MERCHANT) == marks[-1]
 
 
 async def test_what_a_receiver_answers_is_shown_as_text(house: House, owner: Browser) -> None:

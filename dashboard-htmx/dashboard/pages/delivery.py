@@ -14,14 +14,13 @@ from msgspec import Meta
 from dashboard import addresses, curl, endpoint_forms, forms, verifying
 from dashboard.admission import visit_of
 from dashboard.pages import webhooks
-from dashboard.reading import SQL
+from dashboard.reading import news
 from dashboard.reading import webhooks as reading
 from dashboard.render import go, render, say
 from gateway import audit, endpoints
 from gateway import webhooks as sending
 from gateway.errors import BadRequestError, LedgateError, NotFoundError
 from gateway.logs import DELIVERY_ID
-from kit.db import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,16 +78,13 @@ async def live(request: AnyRequest, delivery_id: FromPath[str]) -> Stream:
         NotFoundError: there is none, or it is another merchant's.
     """
     merchant, gateway = visit_of(request).merchant, request.app.state.gateway
-    values = merchant.scope | {"id": known(delivery_id)}
-    async with gateway.database.connection(reading=True) as conn:
-        if not await fetch(conn, SQL["delivery_mark"], values):
-            raise NotFoundError("there is no such delivery")
+    known(delivery_id)
 
     async def ask() -> str:
         async with gateway.database.connection(reading=True) as conn:
-            rows = await fetch(conn, SQL["delivery_mark"], values)
-        return str(rows[0]["mark"]) if rows else ""
+            return await news.of_delivery(conn, merchant, delivery_id)
 
+    await ask()
     stream: Stream = request.app.state.live.stream(request, f"delivery:{merchant.merchant_id}:{delivery_id}", ask)
     return stream
 

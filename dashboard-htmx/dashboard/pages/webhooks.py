@@ -15,7 +15,7 @@ from litestar.response import Stream
 from dashboard import log_filters, paging, trouble
 from dashboard.admission import visit_of
 from dashboard.cookies import new_token
-from dashboard.reading import SQL, webhooks
+from dashboard.reading import news, webhooks
 from dashboard.render import is_part, render
 from gateway import endpoint_rules as rules
 from gateway import endpoints
@@ -23,7 +23,6 @@ from gateway.errors import BadRequestError, LedgateError
 from gateway.logs import DELIVERY_ID
 from gateway.webhooks import get as get_delivery
 from kit import ids
-from kit.db import fetch
 from outbox.deliveries import Delivery, PastAttempt
 from outbox.endpoints import EVENT_TYPES, Endpoint, Secret
 
@@ -39,7 +38,6 @@ PATIENCE = 4.0
 """Seconds that a test event's sender waits for the receiver before the page is shown; it then looks by itself."""
 _LOOKS = 20.0  # seconds after which nobody looks any more: an attempt takes 10 at most
 _PACE = 0.1  # seconds
-_RECENT = 2 * 86_400  # seconds back that the mark of what is new looks
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -64,10 +62,8 @@ async def live(request: AnyRequest) -> Stream:
     gateway = request.app.state.gateway
 
     async def ask() -> str:
-        since = ids.lower_bound("dlv", max(0.0, time.time() - _RECENT))
         async with gateway.database.connection(reading=True) as conn:
-            rows = await fetch(conn, SQL["log_mark"], merchant.scope | {"since_id": since})
-        return str(rows[0]["mark"])
+            return await news.of_log(conn, merchant)
 
     stream: Stream = request.app.state.live.stream(request, f"webhooks:{merchant.merchant_id}", ask)
     return stream

@@ -1,0 +1,99 @@
+"""Spans, schedules, pages and refusals, as people write and read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import durations, endpoint_forms, paging
+from gateway.errors import BadRequestError
+from gateway.listing import Page, Paging
+
+SECONDS = st.integers(min_value=0, max_value=604_800)
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=20))
+def test_a_schedule_is_read_as_it_is_written(schedule: list[int]) -> None:
+    assert durations.read_schedule(durations.written(schedule), "retry_schedule") == schedule
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("", None), (" ,\n", None), ("0, 1m, 5 min, 30m, 2h, 1d", [0, 60, 300, 1800, 7200, 86400]), ("90", [90]),
+        ("0 30s 5m", [0, 30, 300]), ("5M\n2H", [300, 7200]),
+    ],
+)  # fmt: skip
+def test_schedules_as_people_write_them(text: str, read: list[int] | None) -> None:
+    assert durations.read_schedule(text, "retry_schedule") == read
+
+
+@pytest.mark.parametrize("text", ["soon", "1w", "-5", "1.5h", "0, 1m, x", "99999999"])
+def test_what_is_no_span_is_named(text: str) -> None:
+    with pytest.raises(BadRequestError, match="is no span of time") as caught:
+        durations.read_schedule(text, "f")
+    assert caught.value.field == "f"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (90, "1 min 30 s"),
+        (7200, "2 h"),
+        (9360, "2 h 36 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_spans(seconds: float, told: str) -> None:
+    assert durations.span(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("took", "told"), [(None, "—"), (0, "0 ms"), (999.4, "999 ms"), (1234, "1.2 s"), (10_000, "10.0 s")]
+)
+def test_how_long_an_answer_took(took: float | None, told: str) -> None:
+    assert durations.took(took) == told
+
+
+def test_the_pages_beside_a_page() -> None:
+    def beside(paging_: Paging, *, more: bool, end: str | None, shown: list[str]) -> tuple[str, str]:
+        page = Page(limit=2, offset=0, has_more=more, next=end)
+        return paging.neighbours("/log", {"status": "failed"}, page, paging_, shown)
+
+    first = beside(Paging(), more=True, end="c", shown=["d", "c"])
+    assert first == ("/log?status=failed&after=c", "")
+    middle = beside(Paging(after="c"), more=True, end="a", shown=["b", "a"])
+    assert middle == ("/log?status=failed&after=a", "/log?status=failed&before=b")
+    last = beside(Paging(after="a"), more=False, end=None, shown=[])
+    assert last == ("", "/log?status=failed")
+    back = beside(Paging(before="b"), more=False, end=None, shown=["d", "c"])
+    assert back == ("/log?status=failed&after=c", "")
+    further = beside(Paging(before="a"), more=True, end="c", shown=["c", "b"])
+    assert further == ("/log?status=failed&after=b", "/log?status=failed&before=c")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "place", "told"),
+    [
+        ("url", "url must name a host", "url", "The URL must name a host"),
+        ("webhook_url", "webhook_url is refused: x", "webhook_url", "The URL is refused: x"),
+        ("events[1]", "events[1] is no event type", "events", "This is no event type"),
+        ("headers.Host", "headers.Host: this header is ours", "headers", "Host: this header is ours"),
+        ("headers[0]", "headers[0]: a header's name is", "headers", "A header's name is"),
+    ],
+)
+def test_a_refusal_stands_beside_its_field_in_words(field: str, text: str, place: str, told: str) -> None:
+    found = endpoint_forms.in_place(BadRequestError(text, field=field))
+    assert (found.field, found.description) == (place, told)
+
+
+def test_headers_as_they_are_pasted() -> None:
+    assert endpoint_forms.read_headers("A: 1\r\n\r\n b : x: y \n", "h") == {"A": "1", "b": "x: y"}
+    for text in ("no colon", ": no name", "A: 1\na: 2"):
+        with pytest.raises(BadRequestError) as caught:
+            endpoint_forms.read_headers(text, "h")
+        assert "1" not in caught.value.description.replace("Line 1", "")
