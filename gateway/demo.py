@@ -59,7 +59,7 @@ async def seed(database_url: str, config: Config) -> None:
     bucket = bucket_of(MERCHANT_ID)
     async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
         await add_merchant(conn, "Ledgate Demo", merchant_id=MERCHANT_ID)
-        await add_key(conn, MERCHANT_ID, key_id=KEY_ID, secret=SECRET)
+        await add_key(conn, MERCHANT_ID, name="Quick start", key_id=KEY_ID, secret=SECRET)
         await endpoints.save_default(
             conn,
             sealer,
@@ -102,7 +102,7 @@ async def seed_shop(database_url: str, config: Config) -> None:
     _refuse_in_earnest(config)
     async with await psycopg.AsyncConnection.connect(database_url, connect_timeout=10) as conn:
         await add_merchant(conn, "Chai Patti", merchant_id=SHOP_ID)
-        await add_key(conn, SHOP_ID, key_id=SHOP_KEY_ID, secret=SHOP_SECRET)
+        await add_key(conn, SHOP_ID, name="Shop", key_id=SHOP_KEY_ID, secret=SHOP_SECRET)
         owner = await users.find(conn, USERS[0].email)
         if owner is not None and not await users.has_owner(conn, SHOP_ID):
             await users.grant(conn, SHOP_ID, owner.id, "owner")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,14 @@ async def test_whole_receivers_are_the_very_files(owner: Browser) -> None:
     await owner.get(HERE)
     for language, path in snippets.RECEIVER.items():
         assert shown(owner, "receiver", language) == (ROOT / "examples/receivers" / path).read_text().rstrip("\n")
+
+
+def test_wheel_and_image_bring_the_receivers_along() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    files = [f"examples/receivers/{path}" for path in snippets.RECEIVER.values()]
+    assert packed == {file: file.replace("examples", "dashboard", 1) for file in files}
+    assert {f"!{file}" for file in files} <= set((ROOT / ".dockerignore").read_text().splitlines())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -19,8 +19,8 @@ from gateway.errors import BadRequestError, NotFoundError
 from kit.db import Connection
 
 AnyRequest = Request[Any, Any, Any]
-_EVERY = {operations.OVERVIEW: 3, operations.DATABASE: 15}
-"""Seconds between two looks. To ask for the sizes of hundreds of partitions takes some 50 ms."""
+_EVERY = {operations.OVERVIEW: 3, operations.DATABASE: 5}
+"""Seconds between two looks."""
 _KEPT = 30  # seconds
 _A_PAGE = 50
 _SEARCH_MOST = 100  # characters
