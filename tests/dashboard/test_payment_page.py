@@ -399,6 +399,19 @@ async def test_its_mark_changes_with_the_payment_its_refunds_and_open_deliveries
         await mark(Merchant("mer_other", MERCHANT.bucket, "", "", frozenset()))
 
 
+async def test_of_a_long_story_the_newest_steps_are_shown(
+    till: Till, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await till.pay()
+    await owner.get(f"/dashboard/payments/{payment}")
+    whole = steps(owner)
+    assert "These are the newest steps" not in owner.text
+    monkeypatch.setattr("dashboard.pages.payment._STEPS", 3)
+    await owner.get(f"/dashboard/payments/{payment}")
+    assert steps(owner) == whole[-3:]
+    assert "These are the newest steps" in owner.text
+
+
 def test_a_moment_in_an_address_never_hides_what_happened_at_it() -> None:
     """Addresses are to the millisecond, events to the microsecond: rounded up."""
     at = datetime.fromisoformat("2026-11-22T13:05:09.000001+00:00")

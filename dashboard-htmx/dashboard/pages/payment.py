@@ -26,6 +26,8 @@ AnyRequest = Request[Any, Any, Any]
 HERE = "/dashboard/payments"
 REASONS = ("Requested by the customer", "Duplicate", "Fraudulent", "Out of stock", "Returned goods")
 """Of refunds, as suggestions: any text may be typed."""
+_STEPS = 500
+"""Of a timeline, the newest; the page as of an earlier moment shows those before."""
 _WATCHED = 50  # open deliveries that a page listens for
 
 
@@ -122,7 +124,8 @@ async def page(
         payment=found.payment,
         money=_money(found),
         refunds=[_then(one, found.as_of) for one in found.refunds],
-        days=stories.days(found.entries, found.payment.currency),
+        days=stories.days(found.entries[-_STEPS:], found.payment.currency),
+        cut=len(found.entries) > _STEPS,
         as_of=asked if error is not None and error.field == "as_of" else _typed(found.as_of),
         around=_around(found),
         live=_stream(payment_id, waiting) if not found.as_of and _moves(found, waiting, unsettled) else "",

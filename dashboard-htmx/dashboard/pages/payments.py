@@ -78,11 +78,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """The list with these filters."""
         return paging.address(HERE, self.given, **more)
 
-    @property
-    def money(self) -> bool:
-        """Whether amounts are narrowed."""
-        return bool(self.least or self.most or self.currency)
-
 
 @get(HERE)
 async def show_payments(request: AnyRequest) -> Response[Any]:
