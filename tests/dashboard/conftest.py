@@ -15,6 +15,8 @@ from dashboard import sessions
 from dashboard.app import make_app
 from gateway import demo, users
 from gateway.config import Config
+from kit.db import Connection
+from tests.dashboard.paying import Till
 from tests.gateway.conftest import side_by_side
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -126,6 +128,12 @@ def visitor(house: House) -> Browser:
 @pytest.fixture
 async def owner(house: House) -> Browser:
     return await house.signed_in(OWNER)
+
+
+@pytest.fixture
+def till(db: Connection, config: Config) -> Till:
+    """Takes payments for pages to show."""
+    return Till(db, config)
 
 
 @pytest.fixture

@@ -11,18 +11,12 @@ import pytest
 
 from dashboard import json_text
 from gateway import merchants
-from gateway.config import Config
 from kit.db import Connection
 from tests.dashboard.conftest import Browser, House
 from tests.dashboard.paying import BAD_CARD, Till
 
 HX = {"hx-request": "true"}
 EVIL = '</code><img src=x onerror="alert(1)">'
-
-
-@pytest.fixture
-def till(db: Connection, config: Config) -> Till:
-    return Till(db, config)
 
 
 def shown(browser: Browser) -> list[str]:

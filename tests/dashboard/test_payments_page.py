@@ -10,7 +10,6 @@ import pytest
 
 from dashboard import typed
 from gateway import demo, merchants
-from gateway.config import Config
 from gateway.errors import BadRequestError
 from kit.db import Connection
 from tests.dashboard.conftest import Browser, House
@@ -18,11 +17,6 @@ from tests.dashboard.paying import BAD_CARD, GOOD_CARD, Till
 
 HX = {"hx-request": "true"}
 EVIL = '<img src=x onerror="alert(1)">'
-
-
-@pytest.fixture
-def till(db: Connection, config: Config) -> Till:
-    return Till(db, config)
 
 
 def shown(browser: Browser) -> list[str]:
