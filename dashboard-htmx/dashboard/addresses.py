@@ -76,6 +76,11 @@ def checkout(request: Request[Any, Any, Any], config: Config) -> str:
     return config.checkout_url.rstrip("/") or _beside(request, config, config.checkout_port)
 
 
+def shop(request: Request[Any, Any, Any], config: Config) -> str:
+    """The demo shop, which test mode starts on this host."""
+    return _beside(request, config, config.demo_shop_port)
+
+
 def _beside(request: Request[Any, Any, Any], config: Config, port: int) -> str:
     found = _HOST.match(request.headers.get("host", ""))
     return f"{'http' if config.test_mode else 'https'}://{found[1] if found else 'localhost'}:{port}"

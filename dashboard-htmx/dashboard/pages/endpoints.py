@@ -11,7 +11,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 from msgspec import Meta
 
-from dashboard import durations, endpoint_forms, forms, trouble
+from dashboard import addresses, durations, endpoint_forms, forms, trouble
 from dashboard.admission import DEVELOPER, visit_of
 from dashboard.cookies import new_token
 from dashboard.endpoint_forms import Shown
@@ -45,7 +45,7 @@ class Enable(msgspec.Struct, frozen=True):
     """On again."""
 
     recover: bool = False
-    on: Literal["webhooks", "endpoint"] = "endpoint"
+    on: Literal["webhooks", "endpoint", "overview"] = "endpoint"
 
 
 class Regenerate(msgspec.Struct, frozen=True):
@@ -362,7 +362,7 @@ def _of_form(shown: Shown, rules: Sequence[int]) -> dict[str, Any]:
 
 
 def _place(on: str, endpoint_id: str) -> str:
-    return webhooks.HERE if on == "webhooks" else f"{HERE}/{endpoint_id}"
+    return {"webhooks": webhooks.HERE, "overview": addresses.HOME}.get(on, f"{HERE}/{endpoint_id}")
 
 
 def _key(key: str) -> str | None:

@@ -1,27 +1,134 @@
-"""The overview: how the merchant's business goes, and what is in trouble."""
+"""The overview: how the business goes, what arrives, what is in trouble and the button that mends it."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Request, Response, get
 
+from dashboard import addresses, charts, glance, paging, trouble, zones
 from dashboard.admission import visit_of
+from dashboard.reading import SQL, overview, webhooks
 from dashboard.render import render
 from gateway import payments
+from gateway.errors import BadRequestError
 from gateway.listing import Paging
+from gateway.money import CURRENCIES
 from gateway.payments import PaymentFilter
+from kit import ids
+from kit.db import fetch
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from dashboard.reading.overview import Overview
+    from dashboard.reading.periods import Period
+    from gateway.merchants import Merchant
+    from gateway.payments import Payment
+    from kit.db import Connection
 
 AnyRequest = Request[Any, Any, Any]
+HERE = addresses.HOME
+_USUAL: Period = "24h"
+_RECENT = 2 * 86_400  # seconds back that the mark of what is new looks
+_CURRENCY = "INR"  # of a merchant that has taken no money yet
+KINDS = {
+    "delivery": "Webhooks to deliver",
+    "payment": "Payments to process",
+    "refund": "Refunds to process",
+    "recovery": "Recoveries to make",
+}
 
 
-@get("/dashboard")
+@get(HERE)
 async def show_overview(request: AnyRequest) -> Response[Any]:
-    """The latest payments."""
-    merchant = visit_of(request).merchant
-    async with request.app.state.gateway.database.connection(reading=True) as conn:
-        latest = await payments.page(conn, merchant, PaymentFilter(), Paging(limit=10))
-    return render(request, "overview.html", latest=latest.data)
+    """The page. `period`: how far back; `currency`: which money, the one with the largest volume without it.
+
+    Raises:
+        BadRequestError: a period or a currency that there is not.
+    """
+    query, gateway = request.query_params, request.app.state.gateway
+    merchant, now, zone = visit_of(request).merchant, datetime.now(UTC), zones.of(zones.told(request))
+    asked, currency = query.get("period", _USUAL), query.get("currency", "")
+    if asked not in glance.NAMES or (currency and currency not in CURRENCIES):
+        raise BadRequestError("The address of this page is not right.", reason="parameter_invalid")
+    period = cast("Period", asked)
+    async with gateway.database.connection(reading=True) as conn:
+        found = await overview.overview(
+            conn, merchant, period, now=now, zone=zone, disable_after=gateway.config.disabling
+        )
+        troubles = await _troubles(conn, merchant, found, now, gateway.config.disabling)
+        quiet = not found.totals.created
+        latest = await _latest(conn, merchant) if quiet else None
+    currencies = _currencies(found)
+    money = currency or (currencies[0] if currencies else _CURRENCY)
+
+    def other(**more: str) -> str:
+        where = {"period": period, "currency": currency} | more
+        return paging.address(HERE, {name: value for name, value in where.items() if value != _USUAL})
+
+    return render(
+        request,
+        "overview.html",
+        found=found,
+        zone=zone.key,
+        told=zones.told(request),
+        period=period,
+        periods=glance.NAMES,
+        currency=money,
+        currencies=currencies if money in currencies else [*currencies, money],
+        address=other(),
+        other=other,
+        troubles=troubles,
+        states=trouble.STATES,
+        payment_figures=glance.of_payments(found, money),
+        payment_charts=charts.of_payments(found, money, zone),
+        delivery_figures=glance.of_deliveries(found),
+        delivery_chart=charts.of_deliveries(found, zone),
+        kinds=KINDS,
+        quiet=quiet,
+        latest=latest,
+        new=quiet and latest is None,
+        shop=addresses.shop(request, gateway.config) if gateway.config.test_mode else "",
+    )
 
 
-HANDLERS = (show_overview,)
+@get(f"{HERE}/live")
+async def stream_overview(request: AnyRequest) -> Response[Any]:
+    """A word whenever a payment moved or a delivery was tried."""
+    gateway, merchant = request.app.state.gateway, visit_of(request).merchant
+
+    async def ask() -> str:
+        recent = merchant.scope | {"since_id": ids.lower_bound("dlv", max(0.0, time.time() - _RECENT))}
+        async with gateway.database.connection(reading=True) as conn:
+            facts = await fetch(conn, SQL["newest_facts"], merchant.scope)
+            tries = await fetch(conn, SQL["log_mark"], recent)
+        return f"{facts[0]['mark']} {tries[0]['mark']}"
+
+    stream: Response[Any] = request.app.state.live.stream(request, f"overview:{merchant.merchant_id}", ask)
+    return stream
+
+
+async def _troubles(
+    conn: Connection, merchant: Merchant, found: Overview, now: datetime, disable_after: timedelta | None
+) -> list[Any]:
+    if not found.trouble:
+        return []
+    cards = await webhooks.cards(conn, merchant, now=now, disable_after=disable_after)
+    return [(card, told) for card in cards if (told := trouble.of(card, now)) is not None]
+
+
+async def _latest(conn: Connection, merchant: Merchant) -> Payment | None:
+    page = await payments.page(conn, merchant, PaymentFilter(), Paging(limit=1))
+    return page.data[0] if page.data else None
+
+
+def _currencies(found: Overview) -> list[str]:
+    """Those of both periods, the largest volume first."""
+    known = [one.currency for one in found.totals.money]
+    return known + [one.currency for one in found.before.money if one.currency not in known]
+
+
+HANDLERS = (show_overview, stream_overview)

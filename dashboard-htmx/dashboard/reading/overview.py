@@ -16,10 +16,13 @@ from outbox import endpoints
 from outbox.endpoints import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     from gateway.merchants import Merchant
     from kit.db import Connection
+
+Row = dict[str, Any]
 
 COUNTED = 10_000
 """Open work is counted up to that."""
@@ -27,21 +30,6 @@ COUNTED = 10_000
 _FRESH = 2_000  # events that `overview_figures` counts itself
 _NOTICED = 5  # failures in a row: one alone is nobody's trouble
 _ENDS = 2_000  # of a point, as `overview_ends` counts them
-
-
-class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one currency, in minor units."""
-
-    currency: str
-    payments: int
-    """That succeeded."""
-    volume: int
-    """Of them."""
-    captured: int
-    refunds: int
-    """That were processed."""
-    refunded: int
-    """By them."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +45,27 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
         """0 to 1; None where none has ended."""
         ended = self.succeeded + self.failed
         return self.succeeded / ended if ended else None
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one currency, in minor units."""
+
+    currency: str
+    created: int
+    """Payments that were begun."""
+    all: Share
+    methods: list[Share]
+    """By name."""
+    payments: int
+    """That succeeded."""
+    volume: int
+    """Of them."""
+    captured: int
+    refunds: int
+    """That were processed."""
+    refunds_failed: int
+    refunded: int
+    """By those that were processed."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +89,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     def of(self, currency: str) -> Money:
         """The money of a currency, nothing where there is none."""
         found = next((one for one in self.money if one.currency == currency), None)
-        return found or Money(currency=currency, payments=0, volume=0, captured=0, refunds=0, refunded=0)
+        return found or _money([], currency)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +200,7 @@ async def overview(
     span = cut(period, now, zone)
     rows = await fetch(conn, SQL["overview_figures"], merchant.scope | {"bounds": span.bounds})
     (fresh,) = (row["events"] for row in rows if row["n"] is None)
-    figures: dict[datetime, list[dict[str, Any]]] = defaultdict(list)
+    figures: dict[datetime, list[Row]] = defaultdict(list)
     for row in rows:
         if row["n"] is not None:
             figures[span.bounds[row["n"] - 1]].append(row)
@@ -253,7 +262,7 @@ def _backlog(row: dict[str, Any]) -> Backlog:
     )
 
 
-def _points(figures: dict[datetime, list[dict[str, Any]]], span: Span, found: list[dict[str, Any]]) -> list[Point]:
+def _points(figures: dict[datetime, list[Row]], span: Span, found: list[dict[str, Any]]) -> list[Point]:
     ends: list[datetime | None] = [*span.points[1:], None]
     points = []
     for at, end, row in zip(span.points, ends, found, strict=True):
@@ -272,36 +281,48 @@ def _points(figures: dict[datetime, list[dict[str, Any]]], span: Span, found: li
     return points
 
 
-def _totals(figures: dict[datetime, list[dict[str, Any]]], since: datetime, until: datetime | None) -> Totals:
+def _totals(figures: dict[datetime, list[Row]], since: datetime, until: datetime | None) -> Totals:
     """Add up what lies between two cuts."""
     rows = [row for at, found in figures.items() if at >= since and (until is None or at < until) for row in found]
 
-    def total(name: str, **of: str) -> int:
-        return sum(row[name] for row in rows if all(row[key] == value for key, value in of.items()))
-
-    methods = [
-        Share(method=method, succeeded=total("succeeded", method=method), failed=total("failed", method=method))
-        for method in sorted({row["method"] for row in rows} - {""})
-    ]
-    money = [
-        Money(
-            currency=currency,
-            payments=total("succeeded", currency=currency),
-            volume=total("volume", currency=currency),
-            captured=total("captured", currency=currency),
-            refunds=total("refunds_processed", currency=currency),
-            refunded=total("refunded", currency=currency),
-        )
-        for currency in sorted({row["currency"] for row in rows} - {""})
-    ]
+    money = [_money(rows, currency) for currency in sorted({row["currency"] for row in rows} - {""})]
     return Totals(
-        created=total("created"),
-        all=Share(method="", succeeded=total("succeeded"), failed=total("failed")),
-        methods=methods,
+        created=_sum(rows, "created"),
+        all=_share(rows),
+        methods=_methods(rows),
         money=sorted(money, key=lambda one: -one.volume),
-        refunds=total("refunds"),
-        refunds_processed=total("refunds_processed"),
-        refunds_failed=total("refunds_failed"),
-        events=total("events"),
-        deliveries=total("deliveries"),
+        refunds=_sum(rows, "refunds"),
+        refunds_processed=_sum(rows, "refunds_processed"),
+        refunds_failed=_sum(rows, "refunds_failed"),
+        events=_sum(rows, "events"),
+        deliveries=_sum(rows, "deliveries"),
     )
+
+
+def _money(rows: Sequence[Row], currency: str) -> Money:
+    own = [row for row in rows if row["currency"] == currency]
+    return Money(
+        currency=currency,
+        created=_sum(own, "created"),
+        all=_share(own),
+        methods=_methods(own),
+        payments=_sum(own, "succeeded"),
+        volume=_sum(own, "volume"),
+        captured=_sum(own, "captured"),
+        refunds=_sum(own, "refunds_processed"),
+        refunds_failed=_sum(own, "refunds_failed"),
+        refunded=_sum(own, "refunded"),
+    )
+
+
+def _methods(rows: Sequence[Row]) -> list[Share]:
+    names = sorted({row["method"] for row in rows} - {""})
+    return [_share([row for row in rows if row["method"] == name], name) for name in names]
+
+
+def _share(rows: Sequence[Row], method: str = "") -> Share:
+    return Share(method=method, succeeded=_sum(rows, "succeeded"), failed=_sum(rows, "failed"))
+
+
+def _sum(rows: Sequence[Row], name: str) -> int:
+    return sum(row[name] for row in rows)

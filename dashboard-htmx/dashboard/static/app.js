@@ -4,7 +4,7 @@ document.documentElement.classList.add("scripted");
 
 const ON_SHOW = [];
 /** Run `work(root)` for the page now, and for every part that htmx puts into it later. */
-const always = (work) => ON_SHOW.push(work);
+export const always = (work) => ON_SHOW.push(work);
 const show = (root) => ON_SHOW.forEach((work) => work(root));
 const all = (root, what) => [...(root.matches?.(what) ? [root] : []), ...root.querySelectorAll(what)];
 
@@ -80,6 +80,11 @@ always((root) => {
   }
 });
 
+// The reader's zone: days begin with it on the pages that count by days
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `ledgate_zone=${zone}; path=/; max-age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+
 // The theme, at once
 
 document.addEventListener("submit", (event) => {
@@ -146,8 +151,11 @@ const streams = new Map();
 function listen(element) {
   let source = null;
   let timer = 0;
+  let missed = false; // something was new while nobody looked at this tab
   const typing = () => document.activeElement?.matches("input, select, textarea") && element.contains(document.activeElement);
-  const wake = () => document.visibilityState === "visible" && !document.querySelector("details.confirm[open], [data-holds]:checked") && !typing() && window.htmx?.trigger(element, "live");
+  const wake = () => { missed = document.visibilityState !== "visible"; if (!missed) tell(); };
+  const seen = () => { if (missed) wake(); };
+  const tell = () => !document.querySelector("details.confirm[open], [data-holds]:checked") && !typing() && window.htmx?.trigger(element, "live");
   const poll = () => { timer ||= setInterval(wake, EVERY); };
   const open = () => {
     source = new EventSource(element.dataset.live);
@@ -155,7 +163,8 @@ function listen(element) {
     source.addEventListener("open", () => { clearInterval(timer); timer = 0; });
     source.addEventListener("error", poll); // closed for good (503), or between two streams
   };
-  const close = () => { source?.close(); clearInterval(timer); timer = 0; };
+  const close = () => { source?.close(); clearInterval(timer); timer = 0; document.removeEventListener("visibilitychange", seen); };
+  document.addEventListener("visibilitychange", seen);
   open();
   return close;
 }
