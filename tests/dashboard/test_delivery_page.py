@@ -97,6 +97,7 @@ async def test_retry_sends_again_and_shows_the_answer(house: House, owner: Brows
         return web.Response(status=202, text="thank you")
 
     (one,) = deliver(house.conn, default_endpoint(house.conn))
+    attempt(house.conn, one, 5, body="not now")
     async with receiving(accept) as url, dispatching(house.config):
         house.conn.execute("UPDATE endpoints SET url = %s", [url])
         await owner.post(f"{HERE}/{one}/retry")

@@ -101,6 +101,7 @@ async def retry(request: AnyRequest, delivery_id: FromPath[str]) -> Response[Any
     where = _back(form.next, f"{webhooks.HERE}/{known(delivery_id)}")
     try:
         async with gateway.database.transaction() as conn:
+            before = await sending.get(conn, visit.merchant, delivery_id)
             await _again(conn, visit.merchant, visit.actor, delivery_id)
     except BadRequestError as error:
         say(request, _sentence(error), "bad")
@@ -109,8 +110,9 @@ async def retry(request: AnyRequest, delivery_id: FromPath[str]) -> Response[Any
     if form.next:  # the list shows what is open; the delivery's own page shows the answer
         say(request, "It is being sent again.")
     else:
-        await webhooks.answer_of(request, delivery_id)
-        say(request, "It was sent again; attempts start over.")
+        newest = before.history[0].started_at if before.history else None
+        await webhooks.answer_of(request, delivery_id, after=newest)
+        say(request, "It is sent again; attempts start over.")
     return go(request, where)
 
 
@@ -200,7 +202,6 @@ async def show(
         if newest is not None and one.body is not None and one.endpoint.url is not None else "",
         sent_headers=endpoint_forms.named(newest.request_headers) if newest else "",
         checked=checked or verifying.Check(), verified=verified, error=error,
-        verifying=checked is not None or error is not None,
     )  # fmt: skip
 
 

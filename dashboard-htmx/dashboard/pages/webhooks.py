@@ -20,7 +20,8 @@ from dashboard.render import is_part, render
 from gateway import endpoint_rules as rules
 from gateway import endpoints
 from gateway.errors import BadRequestError, LedgateError
-from gateway.logs import DELIVERY_ID
+from gateway.listing import Paging
+from gateway.logs import DELIVERY_ID, DeliveryFilter, DeliveryLog
 from gateway.webhooks import get as get_delivery
 from kit import ids
 from outbox.deliveries import Delivery, PastAttempt
@@ -37,6 +38,7 @@ TESTABLE = ("webhook.test", *sorted(EVENT_TYPES - {"webhook.test"}))
 PATIENCE = 4.0
 """Seconds that a test event's sender waits for the receiver before the page is shown; it then looks by itself."""
 _LOOKS = 20.0  # seconds after which nobody looks any more: an attempt takes 10 at most
+_LATEST = 6
 _PACE = 0.1  # seconds
 
 
@@ -131,6 +133,7 @@ async def read_log(request: AnyRequest) -> dict[str, Any]:
         "filters": where,
         "filter_error": error,
         "beside": paging.neighbours(HERE, where, found, asked, shown),
+        "recover": paging.address(f"{HERE}/recoveries/new", _range(where)),
         "newest": asked.after is None and (asked.before is None or not found.has_more),
         "address": paging.address(HERE, where),
         "back": paging.address(HERE, where, after=asked.after, before=asked.before),
@@ -139,6 +142,21 @@ async def read_log(request: AnyRequest) -> dict[str, Any]:
         "codes": log_filters.CODES,
         "types": sorted(EVENT_TYPES),
     }
+
+
+async def latest_of(request: AnyRequest, endpoint_id: str) -> list[DeliveryLog]:
+    """An endpoint's newest deliveries; a part of its page does without."""
+    if is_part(request):
+        return []
+    where, merchant = DeliveryFilter(endpoint=endpoint_id), visit_of(request).merchant
+    async with request.app.state.gateway.database.connection(reading=True) as conn:
+        return (await webhooks.log(conn, merchant, where, Paging(limit=_LATEST))).data
+
+
+def _range(where: dict[str, str]) -> dict[str, str]:
+    """The filters of the log as a recovery's."""
+    names = {"endpoint": "endpoint", "event": "event", "from": "since", "to": "until"}
+    return {name: where[one] for one, name in names.items() if one in where}
 
 
 def name_of(endpoint: Endpoint) -> str:
@@ -164,13 +182,19 @@ async def read_test(request: AnyRequest) -> Tested | None:
     return Tested(found, attempt, waiting=not answered and age < _LOOKS)
 
 
-async def answer_of(request: AnyRequest, delivery_id: str) -> None:
-    """Wait until a receiver has answered, for `PATIENCE` at most."""
+async def answer_of(request: AnyRequest, delivery_id: str, *, after: datetime | None = None) -> None:
+    """Wait until a receiver has answered, for `PATIENCE` at most.
+
+    Args:
+        request: who waits.
+        delivery_id: for the answer to which delivery.
+        after: when its newest attempt was begun that is known already.
+    """
     merchant, end = visit_of(request).merchant, time.monotonic() + PATIENCE
     while time.monotonic() < end:
         async with request.app.state.gateway.database.connection(reading=True) as conn:
             found = await get_delivery(conn, merchant, delivery_id)
-        if found.history or found.status != "pending":
+        if found.status != "pending" or (found.history and found.history[0].started_at != after):
             return
         await asyncio.sleep(_PACE)
 
