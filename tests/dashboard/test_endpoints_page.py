@@ -61,6 +61,8 @@ async def test_an_endpoint_is_made_once_as_it_was_asked_for(house: House, owner:
     assert "sesame" not in owner.page.text
     assert house.audit() == [(OWNER, "endpoint.created")]
     assert len(house.conn.execute("SELECT FROM endpoints").fetchall()) == 2
+    await send(owner, HERE, FULL | {"key": key[1], "csrf": csrf, "description": "Another"})
+    assert len(house.conn.execute("SELECT FROM endpoints").fetchall()) == 3, "that is no second click"
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -27,6 +28,7 @@ __all__ = ["browser", "installed"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HERE = "/dashboard/webhooks"
+NEXT_WORD = "(path) => new Promise((done) => new EventSource(path).addEventListener('new', () => done(null)))"
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +142,11 @@ async def test_rows_come_by_themselves_but_not_under_the_hand(served: Served, br
         await expect(tab["retry-selected-button"]).to_contain_text("(1)")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "captured" in request.url else None)
+        word = asyncio.create_task(page.evaluate(NEXT_WORD, f"{HERE}/live"))
+        async with page.expect_response(f"**{HERE}/live"):
+            pass
         deliver(served.conn, default_endpoint(served.conn), event="payment.captured")
-        await page.evaluate("document.querySelector('#live').dispatchEvent(new Event('nothing'))")
+        await word
         await expect(box).to_be_checked()
         assert asked == []
         await box.uncheck()

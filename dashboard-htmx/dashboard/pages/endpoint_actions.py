@@ -181,7 +181,7 @@ async def send_test(request: AnyRequest, endpoint_id: FromPath[str]) -> Response
                 return 202, sent
 
             answer = await idempotency.once(
-                conn, merchant, gateway.sealer, send, key=form_key(form.key), path=f"{HERE}/test", request=asked
+                conn, merchant, gateway.sealer, send, key=form_key(form.key, asked), path=f"{HERE}/test", request=asked
             )
     except BadRequestError as error:
         say(request, _sentence(error), "bad")

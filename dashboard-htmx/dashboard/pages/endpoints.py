@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -81,7 +82,7 @@ async def create_endpoint(request: AnyRequest) -> Response[Any]:
                 return 201, made
 
             answer = await idempotency.once(
-                conn, merchant, gateway.sealer, make, key=form_key(key), path=HERE, request=asked, secret=True
+                conn, merchant, gateway.sealer, make, key=form_key(key, asked), path=HERE, request=asked, secret=True
             )
     except BadRequestError as error:
         return _form(request, await endpoint_forms.as_sent(request), error=endpoint_forms.in_place(error))
@@ -186,9 +187,16 @@ def _of_form(shown: Shown, rules: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def form_key(key: str) -> str | None:
-    """An Idempotency-Key of a form's; none of what no form of ours sends."""
-    return f"dashboard {key}" if key and key.isprintable() else None
+def form_key(key: str, asked: msgspec.Struct) -> str | None:
+    """An Idempotency-Key of a form's: the same click again is the same request, the same form with other words is not.
+
+    Args:
+        key: the form's own, made with the page; without one the request stands for itself.
+        asked: what the form says.
+    """
+    if not key:
+        return None
+    return f"dashboard {hashlib.sha256(key.encode() + msgspec.json.encode(asked)).hexdigest()}"
 
 
 HANDLERS = (

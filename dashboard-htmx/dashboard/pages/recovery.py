@@ -15,6 +15,7 @@ from dashboard import forms, paging, typed
 from dashboard.admission import DEVELOPER, visit_of
 from dashboard.cookies import new_token
 from dashboard.pages import webhooks
+from dashboard.pages.endpoints import form_key
 from dashboard.pages.endpoints import known as known_endpoint
 from dashboard.render import go, render, say
 from gateway import audit, endpoint_rules, endpoints, idempotency, recoveries
@@ -110,7 +111,7 @@ async def start_recovery(request: AnyRequest) -> Response[Any]:
                 )  # fmt: skip
                 return 202, begun
 
-            key = f"dashboard {ask.key}" if ask.key and ask.key.isprintable() else None
+            key = form_key(ask.key, asked)
             answer = await idempotency.once(conn, merchant, gateway.sealer, begin, key=key, path=HERE, request=asked)
     except BadRequestError as error:
         return await _form(request, ask, error=error)
