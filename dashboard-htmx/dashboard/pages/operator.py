@@ -45,7 +45,7 @@ async def show_operations(request: AnyRequest) -> Response[Any]:
 @get([f"{place}/live" for place in _EVERY], opt=OPERATOR)
 async def follow(request: AnyRequest) -> Response[Any]:
     """These figures change all the time: a word every few seconds, to all who look."""
-    place = request.scope["path"].removesuffix("/live")
+    place = request.scope["path"].rstrip("/").removesuffix("/live")
 
     async def ask() -> str:
         return str(time.time() // _EVERY[place])
