@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,15 +9,13 @@ from litestar import Request, Response, get
 
 from dashboard import addresses, charts, glance, paging, trouble, zones
 from dashboard.admission import visit_of
-from dashboard.reading import SQL, overview, webhooks
+from dashboard.reading import news, overview, webhooks
 from dashboard.render import render
 from gateway import payments
 from gateway.errors import BadRequestError
 from gateway.listing import Paging
 from gateway.money import CURRENCIES
 from gateway.payments import PaymentFilter
-from kit import ids
-from kit.db import fetch
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 AnyRequest = Request[Any, Any, Any]
 HERE = addresses.HOME
 _USUAL: Period = "24h"
-_RECENT = 2 * 86_400  # seconds back that the mark of what is new looks
 _CURRENCY = "INR"  # of a merchant that has taken no money yet
 KINDS = {
     "delivery": "Webhooks to deliver",
@@ -60,7 +56,8 @@ async def show_overview(request: AnyRequest) -> Response[Any]:
             conn, merchant, period, now=now, zone=zone, disable_after=gateway.config.disabling
         )
         troubles = await _troubles(conn, merchant, found, now, gateway.config.disabling)
-        quiet = not found.totals.created
+        totals = found.totals
+        quiet = not (totals.created or totals.all.succeeded or totals.all.failed or totals.refunds)
         latest = await _latest(conn, merchant) if quiet else None
     currencies = _currencies(found)
     money = currency or (currencies[0] if currencies else _CURRENCY)
@@ -101,11 +98,8 @@ async def stream_overview(request: AnyRequest) -> Response[Any]:
     gateway, merchant = request.app.state.gateway, visit_of(request).merchant
 
     async def ask() -> str:
-        recent = merchant.scope | {"since_id": ids.lower_bound("dlv", max(0.0, time.time() - _RECENT))}
         async with gateway.database.connection(reading=True) as conn:
-            facts = await fetch(conn, SQL["newest_facts"], merchant.scope)
-            tries = await fetch(conn, SQL["log_mark"], recent)
-        return f"{facts[0]['mark']} {tries[0]['mark']}"
+            return f"{await news.of_payments(conn, merchant)} {await news.of_log(conn, merchant)}"
 
     stream: Response[Any] = request.app.state.live.stream(request, f"overview:{merchant.merchant_id}", ask)
     return stream
