@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import durations, endpoint_forms, paging
+from dashboard import durations, endpoint_forms, paging, trouble
+from dashboard.reading.webhooks import EndpointCard, Traffic
+from gateway import samples
 from gateway.errors import BadRequestError
 from gateway.listing import Page, Paging
 
@@ -97,3 +103,43 @@ def test_headers_as_they_are_pasted() -> None:
         with pytest.raises(BadRequestError) as caught:
             endpoint_forms.read_headers(text, "h")
         assert "1" not in caught.value.description.replace("Line 1", "")
+
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def _card(state: Any, *, waiting: int = 3, trouble: bool = True, **health: Any) -> EndpointCard:
+    endpoint = samples.sample("endpoint.failing", NOW)["endpoint"]
+    endpoint = msgspec.structs.replace(endpoint, health=msgspec.structs.replace(endpoint.health, **health))
+    traffic = Traffic(
+        open=waiting, open_is="exact", due=0, oldest_at=None, next_retry_at=None, delivered=0, failed=0,
+        last_success_at=None, last_failure_at=None, median_ms=None, slow_ms=None,
+    )  # fmt: skip
+    return EndpointCard(endpoint=endpoint, traffic=traffic, state=state, trouble=trouble)
+
+
+@pytest.mark.parametrize(
+    ("card", "told", "mend"),
+    [
+        (_card("failing"), ("Every attempt fails, for 1 d.", "3 deliveries wait.", "turns it off in 4 d"), ""),
+        (_card("failing", failures=1), ("1 failure in a row, for 1 d. The last: HTTP 503.",), ""),
+        (_card("failing", will_be_disabled_at=None), ("Each is tried again by its schedule.",), ""),
+        (
+            _card("held_up", probe_at=NOW + timedelta(seconds=200)),
+            ("One delivery tries it in 3 min 20 s",),
+            "retry_now",
+        ),
+        (_card("held_up", waiting=1), ("Held up", "One delivery tries it in a moment"), "retry_now"),
+        (_card("probing"), ("about to be tried with one delivery", "42 failures in a row"), "retry_now"),
+    ],
+)
+def test_what_is_the_matter_with_an_endpoint(card: EndpointCard, told: tuple[str, ...], mend: str) -> None:
+    found = trouble.of(card, NOW)
+    assert found
+    for text in told:
+        assert text in f"{found.title} {found.why} {found.then}", text
+    assert found.mend == mend
+
+
+def test_who_is_well_has_no_trouble() -> None:
+    assert trouble.of(_card("healthy", trouble=False), NOW) is None
