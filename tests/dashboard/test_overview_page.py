@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.dashboard_data.past import NOW, Past
 from tests.support.paying import MERCHANT
 
 HERE = "/dashboard"
+OF_HTMX: Any = {"hx-request": "true", "hx-target": "figures"}
 
 
 @pytest.fixture
@@ -205,7 +207,7 @@ async def test_an_address_that_cannot_be_right_is_refused(owner: Browser, query:
 
 async def test_htmx_gets_the_figures_alone(owner: Browser, db: Connection, house: House) -> None:
     await Till(db, house.config).pay()
-    said = await owner.get(f"{HERE}?period=7d", **{"hx-request": "true", "hx-target": "figures"})
+    said = await owner.get(f"{HERE}?period=7d", **OF_HTMX)
     assert said.text.lstrip().startswith('<div id="figures"')
     assert 'hx-get="/dashboard?period=7d"' in said.text
     assert "<html" not in said.text

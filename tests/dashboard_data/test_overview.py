@@ -52,9 +52,13 @@ async def test_a_day_in_exact_numbers(
         ("USD", 1, 1_999, 0, 0),
     ]
     assert totals.of("INR").captured == 50_000
+    assert [(one.created, one.all.failed, one.refunds_failed) for one in totals.money] == [(3, 1, 0), (1, 0, 1)]
+    assert [share.method for one in totals.money for share in one.methods] == ["upi", "card"]
+    assert totals.of("EUR").all.rate is None
     assert (totals.refunds, totals.refunds_processed, totals.refunds_failed) == (2, 1, 1)
     assert counted.before.of("INR").volume == 40_000
-    assert counted.compared.of("INR") == totals.of("INR")
+    assert counted.compared.of("INR").all == totals.of("INR").all
+    assert counted.compared.of("INR").created == 2, "the last one was begun after the half hour"
     assert overview.change(counted.compared.of("INR").volume, counted.before.of("INR").volume) == 0.25
     assert len(counted.points) == 24
     assert sum(point.totals.events for point in counted.points) == totals.events

@@ -87,7 +87,7 @@ function options(chart, width) {
         size: 28,
         gap: 6,
         grid: { show: false },
-        splits: (u) => labelled(chart.table, u.bbox.width / devicePixelRatio),
+        splits: (u) => labelled(chart.table, u.width - 50),
         values: (u, splits) => splits.map((n) => chart.table.rows[n].tick),
       },
       {
@@ -151,10 +151,11 @@ function tell(chart) {
 }
 
 const point = (chart, at) => chart.u.setCursor({ left: chart.u.valToPos(at, "x"), top: 0 });
-const leave = (chart) => chart.u.setCursor({ left: -10, top: -10 });
+const leave = (chart) => chart.u?.setCursor({ left: -10, top: -10 });
 
 function draw(chart) {
   chart.u?.destroy();
+  chart.u = null; // uPlot speaks of its cursor before it is there
   chart.u = new uPlot(options(chart, chart.plot.clientWidth), data(chart.table, chart.series), chart.plot);
   chart.plot.append(chart.box);
   // uPlot knows mice; a finger reads while it moves sideways, and scrolls the page otherwise.
@@ -186,7 +187,7 @@ function attach(plot) {
   plot.addEventListener("focus", () => { if (plot.matches(":focus-visible") && chart.at === null) point(chart, chart.table.rows.length - 1); });
   plot.addEventListener("blur", () => leave(chart));
   new ResizeObserver(() => {
-    if (!plot.isConnected || !plot.clientWidth || Math.abs(plot.clientWidth - chart.u.width) < 1) return;
+    if (!chart.u || !plot.clientWidth || Math.abs(plot.clientWidth - chart.u.width) < 1) return;
     chart.u.setSize({ width: plot.clientWidth, height: HEIGHT });
     tell(chart);
   }).observe(plot);
@@ -238,4 +239,6 @@ document.addEventListener("pointerdown", (event) => { for (const chart of charts
 
 const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const figures = document.getElementById("figures");
-if (here && figures && figures.dataset.zone !== here) window.htmx?.trigger(figures, "zone");
+if (here && figures && figures.dataset.zone !== here) {
+  addEventListener("DOMContentLoaded", () => window.htmx?.trigger(figures, "zone")); // htmx has then read the page
+}
