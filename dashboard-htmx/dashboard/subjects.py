@@ -14,3 +14,12 @@ def address(subject_id: str) -> str:
     if subject_id.startswith("whep_"):
         return f"/dashboard/webhooks?{urlencode({'endpoint': subject_id})}"
     return f"/dashboard/payments?{urlencode({'q': subject_id})}"
+
+
+def page(object_id: str) -> str:
+    """The page of anything that has one; empty for all else."""
+    prefix = object_id.partition("_")[0]
+    if prefix in {"pay", "rfnd", "order"}:
+        return address(object_id)
+    within = {"whep": "/webhooks/endpoints/", "dlv": "/webhooks/", "rcv": "/webhooks/recoveries/", "evt": "/events/"}
+    return f"/dashboard{within[prefix]}{object_id}" if prefix in within else ""

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dashboard import durations, instruments, json_text, subjects
+from dashboard import audit_words, durations, instruments, json_text, subjects
 from gateway.checkout.amounts import shown as amount
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "initials": initials,
     "instrument": instruments.masked,
     "subject_address": subjects.address,
+    "page_of": subjects.page,
+    "audit_details": audit_words.details,
     "how": instruments.how,
     "json_tokens": json_text.tokens,
 }

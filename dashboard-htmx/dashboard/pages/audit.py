@@ -7,61 +7,13 @@ from typing import Any
 from litestar import Request, Response, get
 
 from dashboard.admission import OWNER, visit_of
+from dashboard.audit_words import NOUNS, SAYS
 from dashboard.render import render
 from gateway import audit, users
 from gateway.errors import BadRequestError
 from kit import ids
 
 AnyRequest = Request[Any, Any, Any]
-NOUNS = {
-    "": "Everything",
-    "session": "Sign-ins",
-    "user": "Users",
-    "api_key": "API keys",
-    "payment": "Payments",
-    "refund": "Refunds",
-    "endpoint": "Webhook endpoints",
-    "delivery": "Deliveries",
-    "recovery": "Recoveries",
-    "checkout": "Checkout",
-}
-"""What the log can be narrowed to: the noun of an action."""
-SAYS = {
-    "session.began": "Signed in",
-    "session.ended": "Signed out",
-    "session.others_ended": "Signed out of all other browsers",
-    "session.turned": "Turned to this merchant",
-    "sign_in.by_key": "Came in with an API key",
-    "user.created": "User made",
-    "user.invited": "User invited",
-    "user.removed": "User removed",
-    "user.renamed": "Name changed",
-    "user.role_changed": "Role changed",
-    "user.operator_changed": "Operator mark changed",
-    "user.password_changed": "Password changed",
-    "user.second_factor_added": "Second factor set up",
-    "user.second_factor_removed": "Second factor removed",
-    "user.recovery_codes_made": "Recovery codes made",
-    "user.disabled": "User shut out",
-    "user.enabled": "User let in again",
-    "api_key.created": "API key made",
-    "api_key.revoked": "API key revoked",
-    "endpoint.created": "Webhook endpoint made",
-    "endpoint.changed": "Webhook endpoint changed",
-    "endpoint.enabled": "Webhook endpoint turned on",
-    "endpoint.disabled": "Webhook endpoint turned off",
-    "endpoint.deleted": "Webhook endpoint deleted",
-    "endpoint.tested": "Test event sent",
-    "endpoint.secret_shown": "Webhook secret looked at",
-    "endpoint.secret_regenerated": "Webhook secret made anew",
-    "delivery.retried": "Webhook sent again",
-    "recovery.started": "Recovery begun",
-    "recovery.paused": "Recovery paused",
-    "recovery.resumed": "Recovery resumed",
-    "recovery.cancelled": "Recovery cancelled",
-    "checkout.origins_changed": "Checkout's origins changed",
-}
-"""Actions in words; one that is not here is shown as it is called."""
 _ID = ids.pattern("aud")
 _A_PAGE = 50
 

@@ -75,7 +75,7 @@ async def refund(request: AnyRequest, payment_id: FromPath[str]) -> Response[Any
             _check(amount, found.refundable, found.payment, "left to refund")
             review = {"amount": amount, "after": found.refundable - amount, "key": _key()}
             return await shown.page(request, payment_id, act="refund", form=form, review=review, known=found)
-        await _refund(request, payment_id, amount, form)
+        await _refund(request, found.payment, amount, form)
     except BadRequestError as error:
         return await _again(request, payment_id, "refund", form, error)
     except IdempotencyKeyReusedError:
@@ -116,7 +116,7 @@ async def capture(request: AnyRequest, payment_id: FromPath[str]) -> Response[An
                 raise _below_refunded(found.payment)
             review = {"amount": amount, "after": found.payment.amount - amount, "key": _key()}
             return await shown.page(request, payment_id, act="capture", form=form, review=review, known=found)
-        await _capture(request, payment_id, amount, form)
+        await _capture(request, found.payment, amount, form)
     except BadRequestError as error:
         return await _again(request, payment_id, "capture", form, error)
     except IdempotencyKeyReusedError:
@@ -125,28 +125,28 @@ async def capture(request: AnyRequest, payment_id: FromPath[str]) -> Response[An
     return go(request, f"{HERE}/{payment_id}")
 
 
-async def _refund(request: AnyRequest, payment_id: str, amount: int, form: RefundForm) -> None:
+async def _refund(request: AnyRequest, payment: Payment, amount: int, form: RefundForm) -> None:
     gateway, visit = request.app.state.gateway, visit_of(request)
     wanted = CreateRefund(amount=amount, reason=form.reason.strip() or None)
     key = idempotency.check_key(form.key)
     async with gateway.database.transaction() as conn:
-        answer = await refunds.create(conn, visit.merchant, payment_id, wanted, key=key, sealer=gateway.sealer)
+        answer = await refunds.create(conn, visit.merchant, payment.id, wanted, key=key, sealer=gateway.sealer)
         if not answer.replayed:
             made = msgspec.json.decode(answer.body, type=Refund)
-            about = {"payment": payment_id, "amount": made.amount, "reason": made.reason}
+            about = {"payment": payment.id, "amount": made.amount, "currency": payment.currency, "reason": made.reason}
             await audit.note(conn, visit.merchant.scope, visit.actor, "refund.created", made.id, **about)
     gateway.doorbell.ring()
 
 
-async def _capture(request: AnyRequest, payment_id: str, amount: int, form: CaptureForm) -> None:
+async def _capture(request: AnyRequest, payment: Payment, amount: int, form: CaptureForm) -> None:
     gateway, visit = request.app.state.gateway, visit_of(request)
     key = idempotency.check_key(form.key)
     wanted = CapturePayment(amount=amount)
     async with gateway.database.transaction() as conn:
-        answer = await captures.capture(conn, visit.merchant, payment_id, wanted, key=key, sealer=gateway.sealer)
+        answer = await captures.capture(conn, visit.merchant, payment.id, wanted, key=key, sealer=gateway.sealer)
         if not answer.replayed:
-            scope = visit.merchant.scope
-            await audit.note(conn, scope, visit.actor, "payment.captured", payment_id, amount=amount)
+            scope, about = visit.merchant.scope, {"amount": amount, "currency": payment.currency}
+            await audit.note(conn, scope, visit.actor, "payment.captured", payment.id, **about)
     gateway.doorbell.ring()
 
 
