@@ -129,13 +129,15 @@ async def test_the_checkout_opens_from_each_snippet_as_it_is_shown(served: Serve
         }
         assert list(found) == ["pinned", "newest", "module"]
         await context.route("http://localhost:3001/**", checkout)
-        for language, text in found.items():
+
+        async def page(route: Route) -> None:
+            text = found[route.request.url.rpartition("/")[2]]
+            await route.fulfill(body=f"<!doctype html><title>Shop</title>{text}", content_type="text/html")
+
+        await context.route("http://localhost:3002/**", page)
+        for language in found:
             shop = await context.new_page()
-            page = f"<!doctype html><title>Shop</title>{text}"
-            await shop.route(
-                "http://localhost:3002/", lambda route, page=page: route.fulfill(body=page, content_type="text/html")
-            )
-            await shop.goto("http://localhost:3002/")
+            await shop.goto(f"http://localhost:3002/{language}")
             await shop.get_by_role("button", name="Pay").click()
             frame = shop.locator('[data-test-id="payment-modal"] iframe')
             source = str(await frame.get_attribute("src"))

@@ -48,7 +48,11 @@ async def test_who_is_no_operator_sees_nothing_of_it(owner: Browser, path: str) 
     assert HERE not in owner.page.text
 
 
-async def test_an_operator_s_home_is_the_operations(operator: Browser) -> None:
+async def test_an_operator_s_home_is_the_operations(visitor: Browser, operator: Browser) -> None:
+    for wanted, came in (("", HERE), (PAGES[2], PAGES[2]), ("/dashboard/payments", HERE)):
+        visitor.client.cookies.clear()
+        await visitor.sign_in(OPERATOR, next=wanted)
+        assert visitor.page.url.path == came
     for path in ("/dashboard", "/dashboard/"):
         assert (await operator.get(path)).url.path == HERE
     assert "All merchants, right now" in operator.text

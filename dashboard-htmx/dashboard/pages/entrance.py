@@ -230,9 +230,13 @@ def _staged(request: AnyRequest, stage: str) -> Session | None:
 
 
 def _home(session: Session | None, wanted: str) -> str:
-    """Where to go: whoever may see no merchant's pages has an account at least."""
+    """Where to go: whoever may see no merchant's pages is an operator, or has an account at least."""
     goal = addresses.safe(wanted)
-    return goal if session is not None and session.role is not None else "/dashboard/account"
+    if session is not None and session.role is not None:
+        return goal
+    if session is not None and session.operator:
+        return goal if goal.startswith(addresses.OPERATIONS) else addresses.OPERATIONS
+    return "/dashboard/account"
 
 
 async def _leave(request: AnyRequest, visit: Visit) -> None:
