@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from dashboard.reading.overview import Overview
+    from dashboard.reading.overview import Money, Overview
     from dashboard.reading.periods import Period
 
 Tone = Literal["good", "bad", "calm"]
@@ -21,6 +21,7 @@ NAMES: dict[Period, str] = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _LOG = "/dashboard/webhooks?status={}#log"
 _TIMES = 9  # from tenfold on, a change is told in times
 _LEAST = 0.005  # half a percent is no change
+_MEASURE = 20  # what had less than a twentieth of it, nothing is measured by
 _LARGE = 1_000  # units of money from which nobody reads the hundredths
 
 
@@ -43,6 +44,8 @@ class Figure(NamedTuple):
     value: str
     about: str = ""
     """What it is made of."""
+    alarm: str = ""
+    """What of that should not be."""
     change: Change | None = None
     tone: Literal["bad", "wait", ""] = ""
     link: str = ""
@@ -54,24 +57,24 @@ class Figure(NamedTuple):
 def of_payments(found: Overview, currency: str) -> list[Figure]:
     """Volume, payments, success and refunds of one currency."""
     whole, now, before = found.totals.of(currency), found.compared.of(currency), found.before.of(currency)
-    failed = f", {whole.refunds_failed:,} failed" if whole.refunds_failed else ""
+    measured = before if _ended(before) * _MEASURE >= _ended(now) else found.before.of("")
     return [
         Figure(
-            "volume", "Volume", rounded(whole.volume, currency), f"{_many(whole.payments, 'payment')}",
-            _more(now.volume, before.volume, "up", lambda was: rounded(was, currency)),
+            "volume", "Volume", rounded(whole.volume, currency), _many(whole.payments, "payment"),
+            change=_more(now.volume, measured.volume, "up", lambda was: rounded(was, currency)),
         ),
         Figure(
-            "payments", "Successful payments", f"{whole.payments:,}", f"{whole.created:,} begun",
-            _more(now.payments, before.payments, "up", lambda was: f"{was:,}"),
+            "payments", "Succeeded", f"{whole.payments:,}", f"{whole.created:,} begun",
+            change=_more(now.payments, measured.payments, "up", lambda was: f"{was:,}"),
         ),
         Figure(
             "success", "Success rate", charts.percent(whole.all.rate), f"{whole.all.failed:,} failed",
-            _points(now.all.rate, before.all.rate),
+            change=_points(now.all.rate, measured.all.rate),
         ),
         Figure(
-            "refunds", "Refunded", rounded(whole.refunded, currency), f"{_many(whole.refunds, 'refund')}{failed}",
-            _more(now.refunded, before.refunded, "", lambda was: rounded(was, currency)),
-            tone="bad" if whole.refunds_failed else "",
+            "refunds", "Refunded", rounded(whole.refunded, currency), _many(whole.refunds, "refund"),
+            change=_more(now.refunded, measured.refunded, "", lambda was: rounded(was, currency)),
+            alarm=f"{whole.refunds_failed:,} failed" if whole.refunds_failed else "",
         ),
     ]  # fmt: skip
 
@@ -148,6 +151,10 @@ def _tone(way: Literal["up", "down"], good: Literal["up", ""]) -> Tone:
     if not good:
         return "calm"
     return "good" if way == good else "bad"
+
+
+def _ended(of: Money) -> int:
+    return of.all.succeeded + of.all.failed
 
 
 def _many(number: int, noun: str) -> str:

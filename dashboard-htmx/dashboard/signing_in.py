@@ -184,12 +184,15 @@ async def by_link(gateway: Gateway, browser: Browser, token: str, password: str)
 
 
 async def admit(conn: Connection, gateway: Gateway, browser: Browser, user: User, how: str) -> str:
-    """Begin the full session of a user who has proven everything, and note it; its token."""
-    found = await users.memberships(conn, user.id)
-    scope = found[0].scope if found else OPERATORS
+    """Begin the full session of a user who has proven everything, and note it; its token.
+
+    Who works for several merchants begins with the oldest of them, as their ids have it.
+    """
+    found = min(await users.memberships(conn, user.id), key=lambda one: one.merchant_id, default=None)
+    scope = found.scope if found else OPERATORS
     await audit.note(conn, scope, Actor(user.id, user.email, browser.address), "session.began", user.id, by=how)
     return await sessions.begin(
-        conn, gateway.config, stage="full", user_id=user.id, merchant_id=found[0].merchant_id if found else None,
+        conn, gateway.config, stage="full", user_id=user.id, merchant_id=found.merchant_id if found else None,
         address=browser.address, user_agent=browser.user_agent,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,7 +59,7 @@ async def test_figures_are_exact_and_say_how_much_they_changed(house: House, own
     await owner.get(HERE)
 
     assert figures(owner)["volume"] == "Volume ₹12,801 up by 28 % from ₹10,000 in the 24 hours before; 3 payments"
-    assert figures(owner)["payments"] == "Successful payments 3 up by 200 % from 1 in the 24 hours before; 4 begun"
+    assert figures(owner)["payments"] == "Succeeded 3 up by 200 % from 1 in the 24 hours before; 4 begun"
     assert figures(owner)["success"] == "Success rate 75 % up by 25 points from 50 % in the 24 hours before; 1 failed"
     assert figures(owner)["refunds"] == "Refunded ₹300.00 1 refund, 1 failed"
     volume = table(owner, "volume")
@@ -75,6 +75,18 @@ async def test_figures_are_exact_and_say_how_much_they_changed(house: House, own
         await owner.get(f"{HERE}?period={period}")
         assert len(table(owner, "volume")) == rows
         assert figures(owner)["volume"].startswith("Volume ₹22,801"), "the day before is in it"
+
+
+async def test_nothing_is_measured_by_a_period_in_which_next_to_nothing_happened(
+    house: House, owner: Browser, past: Past
+) -> None:
+    for minutes in range(41):
+        past.pay(NOW - timedelta(hours=2, minutes=minutes), 10_000)
+    past.pay(NOW - timedelta(hours=30), 10_000)
+    past.lay(house.config.database_url)
+    await owner.get(HERE)
+    assert figures(owner)["volume"] == "Volume ₹4,100 41 payments"
+    assert figures(owner)["success"] == "Success rate 100 % 0 failed"
 
 
 async def test_currencies_are_chosen_and_never_added_up(house: House, owner: Browser, past: Past) -> None:
@@ -128,7 +140,7 @@ async def test_trouble_has_its_reason_and_the_button_that_mends_it(
 
 async def test_the_queue_says_how_much_waits_and_since_when(house: House, owner: Browser, past: Past) -> None:
     endpoint = default_endpoint(house.conn)
-    past.pay(NOW - timedelta(hours=3), 100)
+    past.pay(datetime.now(UTC) - timedelta(hours=3, minutes=1), 100)
     event = past.event("payment.success")
     past.send(event, endpoint, 500, open_until=NOW + timedelta(hours=1))
     past.send(past.event("payment.created"), endpoint, 200)
@@ -169,7 +181,7 @@ async def test_who_begins_is_shown_the_first_steps_and_who_has_begun_is_not(
 async def test_where_the_period_is_empty_it_says_when_the_last_payment_was(
     house: House, owner: Browser, past: Past
 ) -> None:
-    past.pay(NOW - timedelta(days=3), 100)
+    past.pay(datetime.now(UTC) - timedelta(days=3, minutes=1), 100)
     past.lay(house.config.database_url)
     await owner.get(HERE)
     assert "None in this time; the latest was 3 d ago" in owner.text

@@ -27,6 +27,15 @@ async def test_a_right_password_opens_the_page_that_was_wanted(house: House, vis
     assert house.audit() == [(OWNER, "session.began")]
 
 
+async def test_who_works_for_several_begins_with_the_oldest_of_them(house: House, visitor: Browser) -> None:
+    """The quick start's merchant, not the demo shop's, which comes first by name."""
+    await demo.seed_shop(house.config.database_url, house.config)
+    await visitor.sign_in()
+    assert "Ledgate Demo owner" in visitor.text
+    await visitor.get("/dashboard/account")
+    assert "Show Chai Patti" in visitor.page.text
+
+
 async def test_a_session_is_not_the_one_from_before(house: House, visitor: Browser) -> None:
     """Fixation: whatever cookie somebody has put into the browser, after the sign-in it opens nothing."""
     visitor.client.cookies.set(COOKIE, "chosen-by-somebody-else", domain="dash.test")
