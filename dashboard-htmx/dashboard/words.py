@@ -12,7 +12,7 @@ from gateway.checkout.amounts import shown as amount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TAIL = 8  # characters
+_OURS = re.compile(r"\A([a-z]+_)[0-7][0-9a-z]{17}([0-9a-z]{8})\Z")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _TONES = {
     **dict.fromkeys(("success", "processed", "paid", "enabled", "live", "active", "healthy", "owner", "done"), "good"),
@@ -50,9 +50,8 @@ def day(time: datetime) -> str:
 
 
 def tail(made: str) -> str:
-    """An id of ours by its end, where ids differ: `pay_…zkv4s0`."""
-    prefix, _, rest = made.partition("_")
-    return f"{prefix}_…{rest[-_TAIL:]}" if len(rest) > _TAIL else made
+    """An id of ours by its end, where ids differ: `pay_…7qezkv4s`. A merchant's own stays whole."""
+    return _OURS.sub(r"\1…\2", made)
 
 
 def clock(time: datetime) -> str:
