@@ -111,7 +111,7 @@ async def test_a_revoked_key_opens_nothing_and_is_kept_in_the_list(house: House,
     await credentials.tell()
     await owner.get(HERE)
     assert "It was used just now." in owner.text
-    assert "It was never used." in owner.text
+    assert "It was not used yet." in owner.text
     for _ in range(2):
         await owner.post(f"{HERE}/{key_id}/revoke")
         assert "Old is revoked" in owner.text
