@@ -22,6 +22,8 @@ STATES: dict[State, tuple[str, str]] = {
 }
 """How a state is called, and its colour."""
 
+_REFUSED = ("HTTP 401", "HTTP 403")
+
 Mend = Literal["recover", "retry_now", ""]
 
 
@@ -85,7 +87,8 @@ def _failing(one: Endpoint, now: datetime) -> str:
     health = one.health
     times = f"{health.failures:,} failure{'s' if health.failures != 1 else ''} in a row"
     last = _sentence(health.last_error or "unknown")
-    return f"{times}{_since(health.failing_since, now)}. The last: {last}"
+    hint = " It may have another secret." if health.last_error in _REFUSED else ""
+    return f"{times}{_since(health.failing_since, now)}. The last: {last}{hint}"
 
 
 def _since(at: datetime | None, now: datetime) -> str:

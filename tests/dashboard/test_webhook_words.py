@@ -123,6 +123,7 @@ def _card(state: Any, *, waiting: int = 3, trouble: bool = True, **health: Any) 
     [
         (_card("failing"), ("Every attempt fails, for 1 d.", "3 deliveries wait.", "turns it off in 4 d"), ""),
         (_card("failing", failures=1), ("1 failure in a row, for 1 d. The last: HTTP 503.",), ""),
+        (_card("failing", last_error="HTTP 401"), ("HTTP 401. It may have another secret.",), ""),
         (_card("failing", will_be_disabled_at=None), ("Each is tried again by its schedule.",), ""),
         (
             _card("held_up", probe_at=NOW + timedelta(seconds=200)),
