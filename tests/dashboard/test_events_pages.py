@@ -62,21 +62,18 @@ async def test_filters_hold_together(till: Till, owner: Browser) -> None:
             assert "No event answers to the filters" in owner.text
 
 
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ("type=x", 422),
-        ("since=then", 422),
-        ("until=%3Cb%3E", 422),
-        ("about=%00", 200),
-        ("after=x", 400),
-        ("before=pay_1", 400),
-    ],
-)
-async def test_what_cannot_be_is_told(owner: Browser, query: str, status: int) -> None:
-    page = await owner.get(f"/dashboard/events?{query}")
-    assert page.status_code == status
-    assert "<b>" not in page.text
+async def test_what_cannot_be_is_told(owner: Browser) -> None:
+    for query, status in {
+        "type=x": 422,
+        "since=then": 422,
+        "until=%3Cb%3E": 422,
+        "about=%00": 200,
+        "after=x": 400,
+        "before=pay_1": 400,
+    }.items():
+        page = await owner.get(f"/dashboard/events?{query}")
+        assert page.status_code == status, query
+        assert "<b>" not in page.text
 
 
 async def test_pages_go_on_both_ways(till: Till, owner: Browser) -> None:

@@ -143,21 +143,20 @@ async def test_one_walks_through_the_moments_by_links(till: Till, owner: Browser
     assert back[: len(walked) - 1] == walked[-2::-1]
 
 
-@pytest.mark.parametrize(
-    ("moment", "said"),
-    [("soon", "Enter a date and a time"), ("%00", "Enter a date"), ("2026-02-30T10:00", "Enter a date"),
-     ("2001-01-01T00:00", "The payment was not there yet: it was made on"), ("%3Cscript%3E", "Enter a date"),
-     ("9999-12-31T23:59:59-23:59", "Enter a date")],
-)  # fmt: skip
-async def test_a_moment_that_cannot_be_is_told_and_the_payment_shown(
-    till: Till, owner: Browser, moment: str, said: str
-) -> None:
+async def test_a_moment_that_cannot_be_is_told_and_the_payment_shown(till: Till, owner: Browser) -> None:
     payment = await till.pay(settled=False)
-    page = await owner.get(f"/dashboard/payments/{payment}?as_of={moment}")
-    assert said in owner.text if moment != "%00" else page.status_code == 200
-    assert page.status_code == (200 if moment == "%00" else 422)
-    assert payment in page.text
-    assert "<script>" not in page.text
+    for moment, said in (
+        ("soon", "Enter a date and a time"),
+        ("2026-02-30T10:00", "Enter a date"),
+        ("2001-01-01T00:00", "The payment was not there yet: it was made on"),
+        ("%3Cscript%3E", "Enter a date"),
+        ("9999-12-31T23:59:59-23:59", "Enter a date"),
+    ):
+        page = await owner.get(f"/dashboard/payments/{payment}?as_of={moment}")
+        assert (page.status_code, said in owner.text) == (422, True), moment
+        assert payment in page.text
+        assert "<script>" not in page.text
+    assert (await owner.get(f"/dashboard/payments/{payment}?as_of=%00")).status_code == 200
 
 
 async def test_nobody_s_and_another_s_are_not_there(till: Till, house: House, owner: Browser, db: Connection) -> None:
