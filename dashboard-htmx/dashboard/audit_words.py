@@ -76,7 +76,7 @@ def details(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _detail(name: str, value: object) -> tuple[str, str]:
-    label = name.removesuffix(_SECONDS).replace("_", " ")
+    label = "with" if name == "by" else name.removesuffix(_SECONDS).replace("_", " ")
     if name.endswith(_SECONDS) and isinstance(value, int):
         return label, durations.span(value) if value else "none"
     if name in _MOMENTS and isinstance(value, str):
