@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Route, expect
 
 from gateway import demo
 from gateway.checkout import assets
+from kit import ids
 from tests.dashboard.browsing import Served, Tab, serving
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
 from tests.support.browser import browser, shopper
@@ -176,6 +177,10 @@ async def test_an_operator_sees_what_changes_and_looks_at_a_merchant(served: Ser
 async def test_axe_finds_nothing(served: Served, browser: Browser, axe: str, size: dict[str, int], scheme: str) -> None:
     served.conn.execute("DELETE FROM dispatchers")
     _beat(served, "dsp_axe")
+    served.conn.execute(
+        "INSERT INTO merchants (id, bucket, name, created_at) VALUES (%s, 1, 'Kaveri Textiles and Sons', now())",
+        [ids.new("mer")],
+    )
     async with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
