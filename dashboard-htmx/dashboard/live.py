@@ -61,7 +61,8 @@ class Live:
     def stream(self, request: Request[Any, Any, Any], name: str, ask: Ask) -> Stream:
         """Server-sent events: `new` whenever the answer to `ask` is another than before.
 
-        It lives no longer than a request may, and not while the process is leaving: the page then comes again.
+        It lives no longer than a request may, and not while the process is leaving: the page then comes again. An
+        address with `?seen=` and the mark that the page was made with hears of what happened in between, too.
 
         Args:
             request: who looks.
@@ -76,10 +77,12 @@ class Live:
         gateway = request.app.state.gateway
         until = time.monotonic() + gateway.config.request_timeout * _LIFE
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        events = self._events(name, ask, until, gateway.leaving)
+        events = self._events(name, ask, until, gateway.leaving, request.query_params.get("seen") or None)
         return Stream(events, media_type="text/event-stream", headers=headers)
 
-    async def _events(self, name: str, ask: Ask, until: float, leaving: Callable[[], bool]) -> AsyncIterator[bytes]:
+    async def _events(
+        self, name: str, ask: Ask, until: float, leaving: Callable[[], bool], told: str | None = None
+    ) -> AsyncIterator[bytes]:
         topic = self._topics.setdefault(name, _Topic())
         topic.readers += 1
         self.streams += 1
@@ -89,13 +92,16 @@ class Live:
             yield b"retry: 1000\n\n"
             while (left := until - time.monotonic()) > 0 and not leaving():
                 changed = topic.changed
+                told = topic.mark if told is None else told
+                if topic.mark not in {None, told}:
+                    told = topic.mark
+                    yield b"event: new\ndata: \n\n"
+                    continue
                 try:
                     async with asyncio.timeout(min(_HEARTBEAT, left)):
                         await changed.wait()
                 except TimeoutError:
                     yield b": here\n\n"
-                else:
-                    yield b"event: new\ndata: \n\n"
         finally:
             self.streams -= 1
             topic.readers -= 1
@@ -115,8 +121,8 @@ class Live:
                 about = {"topic": name.partition(":")[0], "sqlstate": error.sqlstate}
                 log.error("live.failed", error=type(error).__name__, **about)  # noqa: TRY400
             else:
-                if topic.mark is not None and mark != topic.mark:
+                if mark != topic.mark:
+                    topic.mark = mark
                     topic.changed.set()
                     topic.changed = asyncio.Event()
-                topic.mark = mark
             await asyncio.sleep(self._interval)

@@ -132,7 +132,7 @@ async def test_rows_come_by_themselves_but_not_under_the_hand(served: Served, br
     """A new delivery shows without a click; while boxes are ticked nothing moves, and then it does again."""
     async with _signed_in(served, browser) as tab:
         page = tab.page
-        async with page.expect_response(f"**{HERE}/live"):
+        async with page.expect_response(f"**{HERE}/live*"):
             await tab.go(f"{HERE}?event=payment.captured")
         await expect(page.get_by_text("No delivery fits")).to_be_visible()
         deliver(served.conn, default_endpoint(served.conn), event="payment.captured")
@@ -143,7 +143,7 @@ async def test_rows_come_by_themselves_but_not_under_the_hand(served: Served, br
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "captured" in request.url else None)
         word = asyncio.create_task(page.evaluate(NEXT_WORD, f"{HERE}/live"))
-        async with page.expect_response(f"**{HERE}/live"):
+        async with page.expect_response(f"**{HERE}/live*"):
             pass
         deliver(served.conn, default_endpoint(served.conn), event="payment.captured")
         await word

@@ -188,7 +188,8 @@ async def show(
     """
     gateway, merchant = request.app.state.gateway, visit_of(request).merchant
     async with gateway.database.connection(reading=True) as conn:
-        found = await reading.delivery(conn, merchant, known(delivery_id))
+        mark = await news.of_delivery(conn, merchant, known(delivery_id))
+        found = await reading.delivery(conn, merchant, delivery_id)
         one = found.delivery
         endpoint: Endpoint | None = None
         if one.endpoint.url is not None:
@@ -196,7 +197,7 @@ async def show(
     steps = (endpoint.retry_schedule if endpoint else None) or webhooks.default_schedule(gateway.config)
     newest = one.history[0] if one.history else None
     return render(
-        request, "delivery.html", found=found, delivery=one, endpoint=endpoint,
+        request, "delivery.html", mark=mark, found=found, delivery=one, endpoint=endpoint,
         coming=coming(one, steps), steps=steps, newest=newest,
         curl=curl.command(one.endpoint.url, newest.request_headers, one.body)
         if newest is not None and one.body is not None and one.endpoint.url is not None else "",

@@ -134,7 +134,9 @@ async def show_recovery(request: AnyRequest, recovery_id: FromPath[str]) -> Resp
     log = {"when": "", "from": typed.moment(found.since), "to": typed.moment(found.until)}
     if found.endpoint:
         log["endpoint"] = found.endpoint
-    return render(request, "recovery.html", job=found, names=names, log=paging.address(webhooks.HERE, log))
+    return render(
+        request, "recovery.html", job=found, mark=_mark(found), names=names, log=paging.address(webhooks.HERE, log)
+    )
 
 
 @get(f"{HERE}/{{recovery_id:str}}/live")
@@ -148,8 +150,7 @@ async def live(request: AnyRequest, recovery_id: FromPath[str]) -> Stream:
 
     async def ask() -> str:
         async with gateway.database.connection(reading=True) as conn:
-            found = await recoveries.get(conn, merchant, recovery_id)
-        return f"{found.status} {found.scheduled} {found.skipped}"
+            return _mark(await recoveries.get(conn, merchant, recovery_id))
 
     _known(recovery_id)
     await ask()
@@ -229,6 +230,11 @@ def _filled(ask: Ask) -> Ask:
 
 async def _names(conn: Any, merchant: Any) -> dict[str, str]:
     return {one.id: webhooks.name_of(one) for one in (await endpoints.page(conn, merchant, disable_after=None)).data}
+
+
+def _mark(job: Recovery) -> str:
+    """Changes with each step."""
+    return f"{job.status} {job.scheduled} {job.skipped}"
 
 
 def _known(recovery_id: str) -> str:

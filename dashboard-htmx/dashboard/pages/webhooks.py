@@ -119,6 +119,7 @@ async def read_log(request: AnyRequest) -> dict[str, Any]:
     found = webhooks.LogPage(data=[], limit=asked.limit, offset=0, has_more=False, next=None)
     where = log_filters.given(query)
     async with gateway.database.connection(reading=True) as conn:
+        mark = "" if is_part(request) else await news.of_log(conn, merchant)
         known = (await endpoints.page(conn, merchant, disable_after=None)).data
         try:
             narrowed = log_filters.read(query, datetime.now(UTC))
@@ -129,6 +130,7 @@ async def read_log(request: AnyRequest) -> dict[str, Any]:
             error = wrong
     shown = [one.id for one in found.data]
     return {
+        "mark": mark,
         "log": found,
         "filters": where,
         "filter_error": error,
