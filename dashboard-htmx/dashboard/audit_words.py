@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ SAYS = {
 }
 """Actions in words; one that is not here is shown as it is called."""
 _SECONDS = "_seconds"
+_LONG_ID = re.compile(r"\b([a-z]{2,6})_[0-9a-z]{12,}([0-9a-z]{8})\Z")
 _MOMENTS = frozenset({"since", "until"})
 
 
@@ -86,4 +88,4 @@ def _detail(name: str, value: object) -> tuple[str, str]:
         return label, "yes" if value else "no"
     if isinstance(value, list):
         return label, ", ".join(map(str, value))
-    return label, str(value)
+    return label, _LONG_ID.sub(r"\1_…\2", str(value))
