@@ -106,6 +106,8 @@ def test_no_row_can_be_made_for_another(api_role: Any) -> None:
         "UPDATE orders SET amount = 1",
         "UPDATE refunds SET amount = 1",
         "UPDATE api_keys SET secret_hash = ''",
+        "UPDATE api_keys SET last_used_at = NULL",
+        "SELECT * FROM sessions",
         "INSERT INTO deliveries SELECT * FROM deliveries",
         "SELECT * FROM events_default",
         "SELECT * FROM simulator.charges",
@@ -125,11 +127,14 @@ def test_the_api_may_not(api_role: Any, statement: str) -> None:
 
 
 def test_every_tenant_table_has_row_security(conn: psycopg.Connection[Any]) -> None:
-    """A table of tomorrow with a merchant in it, without a policy, fails here."""
+    """A table of tomorrow with a merchant in it, without a policy, fails here.
+
+    Sessions are looked up before it is known whose pages they show, and the API sees none of them.
+    """
     open_tables = conn.execute(
         "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id'"
         " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT c.relrowsecurity"
-        " AND c.relnamespace = 'public'::regnamespace"
+        " AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'sessions'"
     ).fetchall()
     assert open_tables == []
 
