@@ -88,7 +88,10 @@ async def test_a_new_secret_is_shown_once_and_the_old_one_signs_on(
 ) -> None:
     endpoint = default_endpoint(house.conn)
     await owner.get(HERE)
-    await owner.post(f"{HERE}/endpoints/{endpoint}/secret/regenerate", on="webhooks", overlap="3600")
+    path = f"{HERE}/endpoints/{endpoint}/secret/regenerate"
+    form = owner.page.text.partition(f'action="{path}"')[2].partition("</form>")[0]
+    assert all(field in form for field in ('name="on" value="webhooks"', 'name="overlap"', 'value="3600"'))
+    await owner.post(path, on="webhooks", overlap="3600")
     now = await endpoints.read_secret(db, make_sealer(house.config), None, **WHOSE)
     assert now
     assert now.webhook_secret != SECRET
