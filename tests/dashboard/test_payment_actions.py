@@ -27,7 +27,7 @@ async def test_a_refund_is_asked_about_made_once_and_noted(till: Till, house: Ho
     assert 'name="amount" type="text" value="500.00"' in owner.page.text
     await owner.post(f"/dashboard/payments/{payment}/refund", amount="123.45", reason="Returned goods")
     assert "Refund ₹123.45?" in owner.text
-    assert "₹376.55 are left then" in owner.text
+    assert "₹376.55 is left then" in owner.text
     assert refunds(house) == []
     sure = hidden(owner) | {"step": "do"}
     twins = [await owner.post(f"/dashboard/payments/{payment}/refund", follow=False, **sure) for _ in range(2)]
@@ -66,7 +66,7 @@ async def test_who_comes_second_is_told_what_is_left(till: Till, house: House, o
     await owner.post(f"/dashboard/payments/{payment}/refund", **{**hidden(owner), "step": "do"})
     said = await other.post(f"/dashboard/payments/{payment}/refund", **{**hidden(other), "step": "do"})
     assert said.status_code == 422
-    assert "Only ₹200.00 are left to refund." in other.text
+    assert "Only ₹200.00 is left to refund." in other.text
     assert 'value="300"' in other.page.text
     assert 'value="mine"' in other.page.text
     assert refunds(house) == [(30_000, "mine")]
@@ -76,7 +76,7 @@ async def test_what_is_wrong_stands_beside_its_field(till: Till, house: House, o
     payment = await till.pay()
     await owner.get(f"/dashboard/payments/{payment}/refund")
     for form, said in (
-        ({"amount": "500.01"}, "Only ₹500.00 are left to refund."),
+        ({"amount": "500.01"}, "Only ₹500.00 is left to refund."),
         ({"amount": "0"}, "Enter more than nothing."),
         ({"amount": "-5"}, "Enter an amount like 1299.50."),
         ({"amount": "1.001"}, "Enter an amount like 1299.50."),
@@ -107,7 +107,7 @@ async def test_a_capture_below_what_was_refunded_is_refused_in_the_form_s_words(
     await till.refund(payment, 20_000)
     await owner.get(f"/dashboard/payments/{payment}/capture")
     page = await owner.post(f"/dashboard/payments/{payment}/capture", amount="199.99")
-    assert (page.status_code, "₹200.00 were refunded already; capture at least as much." in owner.text) == (422, True)
+    assert (page.status_code, "₹200.00 was refunded already; capture at least as much." in owner.text) == (422, True)
 
 
 async def test_one_may_change_one_s_mind(till: Till, house: House, owner: Browser) -> None:

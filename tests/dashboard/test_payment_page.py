@@ -151,6 +151,7 @@ async def test_a_moment_that_cannot_be_is_told_and_the_payment_shown(till: Till,
         ("2001-01-01T00:00", "The payment was not there yet: it was made on"),
         ("%3Cscript%3E", "Enter a date"),
         ("9999-12-31T23:59:59-23:59", "Enter a date"),
+        ("2126-01-01T00:00", "That moment has not come yet."),
     ):
         page = await owner.get(f"/dashboard/payments/{payment}?as_of={moment}")
         assert (page.status_code, said in owner.text) == (422, True), moment

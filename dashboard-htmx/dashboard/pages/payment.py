@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +28,8 @@ REASONS = ("Requested by the customer", "Duplicate", "Fraudulent", "Out of stock
 """Of refunds, as suggestions: any text may be typed."""
 _STEPS = 500
 """Of a timeline, the newest; the page as of an earlier moment shows those before."""
+_FAST = timedelta(minutes=5)
+"""How far ahead of ours a reader's clock may be."""
 _WATCHED = 50  # open deliveries that a page listens for
 
 
@@ -143,7 +145,7 @@ async def _at(request: AnyRequest, payment_id: str, asked: str) -> tuple[Timelin
     error = None
     if asked:
         try:
-            return await read(request, payment_id, typed.read_moment(asked, "as_of")), None
+            return await read(request, payment_id, _moment(asked)), None
         except BadRequestError as refusal:
             error = refusal
         except NotFoundError:
@@ -153,6 +155,13 @@ async def _at(request: AnyRequest, payment_id: str, asked: str) -> tuple[Timelin
         text = f"The payment was not there yet: it was made on {words.full(found.payment.created_at)}."
         error = BadRequestError(text, field="as_of", reason="field_invalid")
     return found, error
+
+
+def _moment(asked: str) -> datetime:
+    found = typed.read_moment(asked, "as_of")
+    if found - datetime.now(UTC) > _FAST:
+        raise BadRequestError("That moment has not come yet.", field="as_of", reason="field_invalid")
+    return found
 
 
 def _check(payment_id: str) -> None:

@@ -170,12 +170,12 @@ def _check(amount: int, most: int, payment: Payment, what: str) -> None:
 
 
 def _too_much(most: int, payment: Payment, what: str) -> BadRequestError:
-    text = f"Only {money(most, payment.currency)} are {what}." if most else f"Nothing is {what}."
+    text = f"Only {money(most, payment.currency)} is {what}." if most else f"Nothing is {what}."
     return BadRequestError(text, field="amount", reason="amount_too_large")
 
 
 def _below_refunded(payment: Payment) -> BadRequestError:
-    text = f"{money(payment.amount_refunded, payment.currency)} were refunded already; capture at least as much."
+    text = f"{money(payment.amount_refunded, payment.currency)} was refunded already; capture at least as much."
     return BadRequestError(text, field="amount", reason="amount_below_refunded")
 
 
