@@ -103,6 +103,8 @@ async def test_every_button_does_its_job(served: Served, browser: Browser, *, sc
             await page.get_by_role("checkbox", name="Tick order.paid").nth(n).check()
         await tab["retry-selected-button"].click()
         await _toast(page, "2 deliveries are being sent again")
+        if not script:
+            return  # the other pages' forms are sent without one in test_delivery_page.py and test_recovery_page.py
         await tab.go(f"{HERE}/{failed[0]}")
         await tab["retry-webhook-button"].click()
         await _toast(page, "sent again")
@@ -118,13 +120,6 @@ async def test_every_button_does_its_job(served: Served, browser: Browser, *, sc
         await expect(tab["recovery-count"]).to_contain_text("would be sent again")
         await tab["start-recovery-button"].click()
         await expect(tab["recovery-progress"]).to_be_visible()
-        job = page.url
-        for _ in range(100):
-            if not script:
-                await tab.page.goto(job)
-            if await tab["recovery-status"].inner_text() == "done":
-                break
-            await page.wait_for_timeout(100)
         await expect(tab["recovery-status"]).to_have_text("done")
 
 
