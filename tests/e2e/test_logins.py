@@ -131,7 +131,7 @@ def test_a_wrong_login_is_refused(tmp_path: Path, login: str, says: str) -> None
     assert caught.value.code == 2
 
 
-def test_migrate_makes_logins_and_the_demo_merchant(empty_database_url: str, tmp_path: Path) -> None:
+def test_migrate_makes_logins_and_the_demo_merchants(empty_database_url: str, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct-horse-battery")
     name = f"api_{uuid.uuid4().hex[:8]}"
 
@@ -147,7 +147,8 @@ def test_migrate_makes_logins_and_the_demo_merchant(empty_database_url: str, tmp
         try:
             assert name in said
             assert "correct-horse" not in said
-            assert conn.execute("SELECT id FROM merchants").fetchall() == [(demo.MERCHANT_ID,)]
+            made = conn.execute("SELECT id FROM merchants").fetchall()
+            assert set(made) == {(demo.MERCHANT_ID,), (demo.SHOP_ID,)}
             assert conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [name]).fetchone()
         finally:
             conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
