@@ -27,7 +27,7 @@ SHOTS = os.environ.get("CHECKOUT_SHOTS")
 
 AXE = """async () => {
   axe.configure({ allowedOrigins: ["<unsafe_all_origins>"] }); // else it does not look into another site's frame
-  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
   return violations.map(({ id, impact, nodes }) => [id, impact, ...nodes.map((node) => node.html)]);
 }"""
 WIDER = """document.documentElement.scrollWidth > innerWidth"""
