@@ -171,7 +171,7 @@ def test_what_is_left_behind_fails_the_run(frame: Frame, tmp_path: Path) -> None
 
 def test_an_interrupted_run_cleans_up(frame: Frame, tmp_path: Path) -> None:
     """The part is interrupted as by Ctrl-C, so that it can take down what it started; then the engine goes."""
-    waits = f"trap 'echo >{tmp_path}/told; exit 1' INT; echo >{tmp_path}/ready; sleep 300 & wait"
+    waits = f"trap 'echo >{tmp_path}/told; exit 1' INT; echo >{tmp_path}/ready; while :; do sleep 0.1; done"
     with frame.start(DO_test=waits) as running:
         until((tmp_path / "ready").exists)
         running.send_signal(signal.SIGTERM)
