@@ -66,12 +66,14 @@ WAYS = {
 COUNTING, STATE = (parts(name)[""] for name in ("counting.js", "state.js"))
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_every_way_to_close_leaves_the_page_as_it_was(
-    page: Page, shop: Shop, checkout: Checkout, way: str
-) -> None:
+async def test_every_way_to_close_leaves_the_page_as_it_was(page: Page, shop: Shop, checkout: Checkout) -> None:
     """No listener, timer, node, rule or history entry is left; scrolling and focus are back; onClose is told once."""
     await page.add_init_script(COUNTING)
+    for way in WAYS:
+        await _closes(page, shop, checkout, way)
+
+
+async def _closes(page: Page, shop: Shop, checkout: Checkout, way: str) -> None:
     await visit(page, shop, checkout, body=LONG)
     await page.evaluate(
         "document.adoptedStyleSheets = [new CSSStyleSheet()]; scrollTo(0, 700); buy.focus({ preventScroll: true })"
@@ -188,19 +190,23 @@ async def test_a_page_that_holds_the_focus_does_not_get_it(page: Page, shop: Sho
     assert await page.evaluate("[theirs.open, document.activeElement.id]") == [True, "buy"]
 
 
-@pytest.mark.parametrize(
-    "style",
-    [
-        "",
-        "body{overflow-x:hidden;height:100%}html{height:100%}",
-        "html,body{height:100%;overflow:auto}",
-        "html{overflow-y:scroll;scroll-behavior:smooth}",
-        "html.js{overflow:auto!important}",
-        "html{scrollbar-gutter:stable}",
-    ],
+SCROLLING = (
+    "",
+    "body{overflow-x:hidden;height:100%}html{height:100%}",
+    "html,body{height:100%;overflow:auto}",
+    "html{overflow-y:scroll;scroll-behavior:smooth}",
+    "html.js{overflow:auto!important}",
+    "html{scrollbar-gutter:stable}",
 )
-async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, checkout: Checkout, style: str) -> None:
+
+
+async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, checkout: Checkout) -> None:
     """Whoever gives the viewport its scrolling: no wheel moves it, no scrollbar's room is lost, no jump to the top."""
+    for style in SCROLLING:
+        await _stands_still(page, shop, checkout, style)
+
+
+async def _stands_still(page: Page, shop: Shop, checkout: Checkout, style: str) -> None:
     look = "[scrollX, scrollY, document.body.scrollTop, ...Object.values(goods.getBoundingClientRect().toJSON())]"
     await visit(
         page,
@@ -228,10 +234,12 @@ async def test_the_page_stands_still_and_nothing_moves(page: Page, shop: Shop, c
     await page.wait_for_function(f"(before) => ({look})[1] + ({look})[2] > before[1] + before[2]", arg=before)
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 640), (320, 480), (640, 360)])
-async def test_on_a_phone_it_is_the_whole_screen(
-    page: Page, shop: Shop, checkout: Checkout, width: int, height: int
-) -> None:
+async def test_on_a_phone_it_is_the_whole_screen(page: Page, shop: Shop, checkout: Checkout) -> None:
+    for width, height in ((360, 640), (320, 480), (640, 360)):
+        await _fills(page, shop, checkout, width, height)
+
+
+async def _fills(page: Page, shop: Shop, checkout: Checkout, width: int, height: int) -> None:
     await page.set_viewport_size({"width": width, "height": height})
     await visit(page, shop, checkout, head="<meta name=viewport content='width=device-width'>")
     frame = await opened(page)

@@ -124,9 +124,13 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("how", FORGED)
-async def test_forged_messages_do_nothing(page: Page, shop: Shop, checkout: Checkout, how: str) -> None:
+async def test_forged_messages_do_nothing(page: Page, shop: Shop, checkout: Checkout) -> None:
     """Right in every word, and from the wrong window or origin."""
+    for how in FORGED:
+        await _is_deaf(page, shop, checkout, how)
+
+
+async def _is_deaf(page: Page, shop: Shop, checkout: Checkout, how: str) -> None:
     await visit(page, shop, checkout)
     frame = await opened(page)
     for forged in (

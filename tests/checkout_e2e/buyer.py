@@ -35,6 +35,13 @@ class Buyer:
     async def ready(self) -> None:
         """The form has heard how the shop wants it to look, and stands still from now on."""
         await self.frame.locator("html[data-script=ready]:not([data-undressed])").wait_for(state="attached")
+        await self.front()
+
+    async def front(self) -> None:
+        """Make it the tab that is seen: one behind is not drawn, and a click goes where its frame was before."""
+        await self.page.bring_to_front()
+        for one in (self.page, self.inner()):
+            await one.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def __getitem__(self, test_id: str) -> Locator:
         return self.frame.locator(f'[data-test-id="{test_id}"]')

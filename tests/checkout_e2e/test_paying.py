@@ -123,6 +123,7 @@ async def test_a_tab_whose_order_was_paid_in_another_finds_that_payment(
     await buyer.buy(order)
     await buyer.pay_by_upi()
     await buyer.paid(order)
+    await late.front()
     await late.pay_by_upi("failure@psp")
     await late.paid(order)
     assert len(stage.payments(order)) == 1

@@ -152,6 +152,7 @@ async def test_a_dispatcher_that_is_away_is_told_calmly(hosted: Hosted, tab: Tab
     await tab.pay_by_upi()
     await expect(tab["processing-state"]).to_contain_text("Confirming your payment")
     await hosted.pending(order)
+    await expect(tab["processing-state"]).to_contain_text("Approve the request in your UPI app")
     await tab.page.clock.run_for(13_000)
     await expect(tab["processing-state"]).to_contain_text("Still processing")
     await expect(tab["processing-state"]).to_contain_text("you will not be charged twice")

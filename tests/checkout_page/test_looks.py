@@ -27,7 +27,7 @@ SHOTS = os.environ.get("CHECKOUT_SHOTS")
 
 AXE = """async () => {
   axe.configure({ allowedOrigins: ["<unsafe_all_origins>"] }); // else it does not look into another site's frame
-  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
   return violations.map(({ id, impact, nodes }) => [id, impact, ...nodes.map((node) => node.html)]);
 }"""
 WIDER = """document.documentElement.scrollWidth > innerWidth"""
@@ -160,7 +160,7 @@ def named(one: dict[str, int] | str) -> str:
 
 @contextlib.asynccontextmanager
 async def looking(browser: Browser, axe: str, name: str, size: dict[str, int], scheme: str) -> AsyncIterator[Look]:
-    phone = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2 if SHOTS else 1} if size == PHONE else {}
+    phone = {"has_touch": True, "device_scale_factor": 2 if SHOTS else 1} if size == PHONE else {}
     async with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce", **phone) as context:
         page = await context.new_page()
         await page.clock.install()

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,8 +172,15 @@ def test_what_is_left_behind_fails_the_run(frame: Frame, tmp_path: Path) -> None
 
 def test_an_interrupted_run_cleans_up(frame: Frame, tmp_path: Path) -> None:
     """The part is interrupted as by Ctrl-C, so that it can take down what it started; then the engine goes."""
-    waits = f"trap 'echo >{tmp_path}/told; exit 1' INT; echo >{tmp_path}/ready; sleep 300 & wait"
-    with frame.start(DO_test=waits) as running:
+    part = tmp_path / "part.py"  # bash can lose a signal that comes as one of its children ends
+    part.write_text(
+        "import pathlib, signal, sys, time\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "signal.signal(signal.SIGINT, lambda *_: ((folder / 'told').touch(), sys.exit(1)))\n"
+        "(folder / 'ready').touch()\n"
+        "while True:\n    time.sleep(0.05)\n"
+    )
+    with frame.start(DO_test=f"exec {sys.executable} {part} {tmp_path}") as running:
         until((tmp_path / "ready").exists)
         running.send_signal(signal.SIGTERM)
         said, _ = running.communicate(timeout=60)

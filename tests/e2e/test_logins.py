@@ -167,7 +167,7 @@ def test_a_wrong_login_is_refused(tmp_path: Path, login: str, says: str) -> None
     assert caught.value.code == 2
 
 
-def test_migrate_makes_logins_and_the_demo_merchant(empty_database_url: str, tmp_path: Path) -> None:
+def test_migrate_makes_logins_and_the_demo_merchants(empty_database_url: str, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct-horse-battery")
     name = f"api_{uuid.uuid4().hex[:8]}"
 

@@ -136,7 +136,7 @@ def test_any_data_is_refused_or_survives_javascript() -> None:
     taken: list[str] = []
     refused: set[str | None] = set()
 
-    @settings(max_examples=150, deadline=None, database=None)
+    @settings(max_examples=60, deadline=None, database=None)
     @given(st.lists(st.dictionaries(_KEYS, _VALUES, max_size=6), min_size=10, max_size=12))
     def collect(many: list[dict[str, Any]]) -> None:
         for one in many:
@@ -149,6 +149,6 @@ def test_any_data_is_refused_or_survives_javascript() -> None:
                 taken.append(msgspec.json.encode(checked).decode())
 
     collect()
-    assert len(taken) > 200
+    assert len(taken) > 80
     assert refused >= {"number_not_integer", "number_too_large", "nul_character"}
     assert run_node(SAME, msgspec.json.encode(taken)) == str(len(taken))

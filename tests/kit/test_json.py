@@ -25,14 +25,14 @@ def test_every_unicode_character_is_written_as_javascript_writes_it() -> None:
 
 
 def test_notes_of_any_keys_and_values_survive_javascript() -> None:
-    """Five thousand of them, in one Node process."""
+    """Two thousand of them, in one Node process."""
     seen: list[str] = []
 
-    @settings(max_examples=250, deadline=None, database=None)
+    @settings(max_examples=100, deadline=None, database=None)
     @given(st.lists(ANY_NOTES, min_size=20, max_size=22))
     def collect(many: list[dict[str, str]]) -> None:
         seen.extend(notes.encode(one) for one in many)
 
     collect()
-    assert len(seen) >= 5_000
+    assert len(seen) >= 2_000
     assert run_node(SAME, "\n".join(seen).encode()) == str(len(seen))

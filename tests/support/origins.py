@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -15,7 +16,7 @@ class Answer(NamedTuple):
     status: int = 200
 
 
-class Origin:
+class Origin(ABC):
     """A server in a thread; subclasses say what is at an address."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
@@ -42,8 +43,9 @@ class Origin:
         self._server.daemon_threads = True
         self.url = f"http://{host}:{self._server.server_port}"
 
+    @abstractmethod
     def answer(self, path: str) -> Answer:
-        raise NotImplementedError
+        """What is at that path."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

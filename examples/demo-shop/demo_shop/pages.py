@@ -107,7 +107,7 @@ class Pages:
             hide_closed=Made("" if closed else "hidden"),
             count=str(cart.count),
             hide_count=Made("" if cart.count else "hidden"),
-            basket_label=f"Basket, {cart.count} {'tin' if cart.count == 1 else 'tins'}",
+            tins="empty" if not cart.count else "tin" if cart.count == 1 else "tins",
             sdk=f"{self._checkout_url}/checkout.js",
         )
 

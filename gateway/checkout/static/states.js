@@ -79,7 +79,7 @@ export class States {
         ? [texts["slow.title"], texts["slow.text"]]
         : [this.usual.title, this.usual.text];
     $("processing").dataset.mood = this.away ? "away" : this.isSlow ? "slow" : "usual";
-    if ($("processing-title").textContent === title) return;
+    if ($("processing-title").textContent === title && $("processing-text").textContent === text) return;
     $("processing-title").textContent = title;
     $("processing-text").textContent = text;
     if (this.now === "processing") $("news").textContent = `${title}. ${text}`;

@@ -21,7 +21,7 @@ async function fill(event, form) {
     for (const id of ["main", "to-basket"]) document.getElementById(id).replaceWith(page.getElementById(id));
     const stays = document.getElementById(button.id);
     (stays && !stays.disabled ? stays : (document.querySelector(".quantity button, #main a") ?? document.body)).focus();
-    said.textContent = document.getElementById("to-basket").getAttribute("aria-label");
+    said.textContent = document.getElementById("to-basket").innerText;
   } catch {
     form.submit(); // as if there were no script
   }
