@@ -20,7 +20,12 @@ def make_app(leaving: Callable[[], bool]) -> Callable[..., Any]:
 
 def main() -> None:
     """Run until SIGTERM."""
-    hosting.run("dashboard.__main__:make_app", service="dashboard", port=lambda config: config.dashboard_port)
+    hosting.run(
+        "dashboard.__main__:make_app",
+        service="dashboard",
+        port=lambda config: config.dashboard_port,
+        streams=lambda config: config.dashboard_streams,
+    )
 
 
 if __name__ == "__main__":

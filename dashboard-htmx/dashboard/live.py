@@ -27,7 +27,7 @@ log = structlog.get_logger()
 Ask = Callable[[], Awaitable[str]]
 INTERVAL = 1.0
 """Seconds between two looks at one thing."""
-_HEARTBEAT = 3.0  # seconds; also how soon a stream notices that the process is leaving
+_HEARTBEAT = 3.0  # seconds
 _LIFE = 0.8  # of the time that any request may take
 
 
@@ -87,7 +87,7 @@ class Live:
         topic.readers += 1
         self.streams += 1
         if topic.asking is None:
-            topic.asking = asyncio.create_task(self._ask(name, topic, ask))
+            topic.asking = asyncio.create_task(self._ask(name, topic, ask, leaving))
         try:
             yield b"retry: 1000\n\n"
             while (left := until - time.monotonic()) > 0 and not leaving():
@@ -110,9 +110,9 @@ class Live:
                 if topic.asking is not None:
                     topic.asking.cancel()
 
-    async def _ask(self, name: str, topic: _Topic, ask: Ask) -> None:
-        """Look for ever, while somebody listens. An outage is no news."""
-        while True:
+    async def _ask(self, name: str, topic: _Topic, ask: Ask, leaving: Callable[[], bool]) -> None:
+        """Look for as long as somebody listens, until the process is leaving. An outage is no news."""
+        while not leaving():
             try:
                 mark = await ask()
             except AWAY:
@@ -126,3 +126,4 @@ class Live:
                     topic.changed.set()
                     topic.changed = asyncio.Event()
             await asyncio.sleep(self._interval)
+        topic.changed.set()  # those who listen then see it, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from dashboard.live import Live
@@ -33,4 +34,27 @@ async def test_a_change_while_another_is_being_told_is_not_lost() -> None:
     mark = "b"
     assert await anext(stream) == NEW
     await stream.aclose()
+    assert live.streams == 0
+
+
+async def test_a_stream_ends_soon_when_the_process_is_leaving() -> None:
+    """Not at its next heartbeat: whoever stops the process waits for it."""
+    gone = False
+    asked = asyncio.Event()
+
+    async def ask() -> str:
+        asked.set()
+        return "same"
+
+    live = Live(most=2, interval=0.01)
+    stream = live._events("log:1", ask, time.monotonic() + 20, lambda: gone)
+    assert await anext(stream) == b"retry: 1000\n\n"
+    ending = asyncio.ensure_future(anext(stream, b"the end"))
+    await asked.wait()  # and the stream waits for a change
+    asked.clear()
+    await asked.wait()
+    gone = True
+
+    async with asyncio.timeout(2):
+        assert await ending == b"the end"
     assert live.streams == 0
