@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # imported need not be compiled: a third of pip's processor time.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-compile
 
-.PHONY: help setup run sdk test check test-oldest test-faults test-fuzz bench bench-lists bench-fairness audit image test-containers fmt lock clean clean-data
+.PHONY: help setup run sdk test check test-oldest test-faults test-fuzz bench bench-lists bench-dashboard bench-fairness audit image test-containers fmt lock clean clean-data
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(VENV)/.dev ## Measure against peers in the same run; prints ratios
 
 bench-lists: $(VENV)/.dev ## Lists of 2 million payments and 5 million deliveries: plans, pages, buffers
 	@$(BIN)/python -m bench.lists $(ARGS)
+
+bench-dashboard: $(VENV)/.dev ## The dashboard's pages over the same: each over HTTP, and how it reads
+	@$(BIN)/python -m bench.dashboard $(ARGS)
 
 bench-fairness: $(VENV)/.dev ## What others pay for a receiver that hangs, one that fails, a backlog of 100,000
 	@$(BIN)/python -m bench.fairness $(ARGS)

@@ -47,22 +47,28 @@ class Stage:
             self._track("none")
 
     @contextlib.contextmanager
-    def database(self, name: str) -> Iterator[Database]:
-        """A fresh, migrated database with the demo merchant; dropped at the end, or its rows would slow the next."""
+    def database(self, name: str, *, kept: bool = False) -> Iterator[Database]:
+        """A fresh, migrated database with the demo merchant; dropped at the end, or its rows would slow the next.
+
+        One that is `kept` stays, and is found again as it was left, but for migrations.
+        """
         with psycopg.connect(self.server.url, autocommit=True) as conn:
-            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            there = conn.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+            if not there:
+                conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         url = self.server.url_for(name)
         migrate(url)
         if self.counts_statements:
             with psycopg.connect(url, autocommit=True) as conn:
-                conn.execute("CREATE EXTENSION pg_stat_statements")
+                conn.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         database = Database(self, url)
         asyncio.run(demo.seed(url, load(database.env)))
         try:
             yield database
         finally:
             with psycopg.connect(self.server.url, autocommit=True) as conn:
-                conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+                if not kept:
+                    conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     @contextlib.contextmanager
     def process(self, module: str, *argv: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
@@ -160,10 +166,14 @@ class Database:
 
 
 @contextlib.contextmanager
-def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
-    """Start a server in a folder of its own, durable unless `settings` say otherwise; all is gone at the end."""
+def stage(settings: Mapping[str, str] | None = None, *, keep: Path | None = None) -> Iterator[Stage]:
+    """Start a server in a folder of its own, durable unless `settings` say otherwise; all is gone at the end.
+
+    But for the folder `keep`, in which the next run finds what this one has left.
+    """
     asked = {**_DURABLE, **(settings or {})}
-    folder = Path(tempfile.mkdtemp(prefix="ledgate-bench-"))
+    folder = keep or Path(tempfile.mkdtemp(prefix="ledgate-bench-"))
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o755)  # as root, the server runs as another user
     try:
         counts = True
@@ -175,7 +185,8 @@ def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
         with server:
             yield Stage(server, folder, counts_statements=counts)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def until(probe: Callable[[], bool], *, within: float = 30.0, child: subprocess.Popen[bytes] | None = None) -> None:
