@@ -161,7 +161,7 @@ class Dispatcher:
                 asyncio.create_task(self._beat(database, lanes, fairness)),
                 asyncio.create_task(self._housekeeping(database)),
                 asyncio.create_task(health.watch(database, disable_after=config.disabling)),
-                asyncio.create_task(figures.watch(database)),
+                asyncio.create_task(figures.watch(database, days=config.figure_retention)),
                 *(lane.settle() for lane in lanes),
             ]
             loops = [asyncio.create_task(lane.run()) for lane in lanes]

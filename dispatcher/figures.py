@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -25,14 +26,29 @@ _SHARE = 5
 _MOST = 2.0
 """Seconds between two steps at most, however slow a busy server makes them."""
 
+_BREATH = 0.1
+"""Seconds between two statements that drop figures."""
 
-async def watch(database: Database) -> None:
-    """Go round, through every outage. Several dispatchers may: each merchant is one's at a time."""
+_TIDY = 3600.0
+"""Seconds between two looks for figures that are past their retention."""
+
+
+async def watch(database: Database, *, days: int) -> None:
+    """Go round, through every outage. Several dispatchers may: each merchant is one's at a time.
+
+    Args:
+        database: as dispatchers.
+        days: for which figures are kept; 0 for ever.
+    """
+    tidied = -_TIDY
     while True:
         try:
             async with database.connection() as conn:
                 await figures.begin(conn)
             await run_once(database)
+            if days and time.monotonic() - tidied >= _TIDY:
+                await prune(database, datetime.now(UTC) - timedelta(days=days))
+                tidied = time.monotonic()
         except AWAY:
             pass  # an outage has its own line
         except psycopg.Error as error:
@@ -54,3 +70,18 @@ async def run_once(database: Database) -> int:
         if step.place == figures.START:
             return counted
         place = step.place
+
+
+async def prune(database: Database, before: datetime) -> int:
+    """Drop the figures of before that time, a statement at a time; gives how many these were."""
+    dropped = 0
+    while True:
+        async with database.connection() as conn:
+            some = await figures.prune(conn, before)
+        dropped += some
+        if some < figures.PRUNED:
+            break
+        await asyncio.sleep(_BREATH)
+    if dropped:
+        log.info("figures.dropped", rows=dropped)
+    return dropped

@@ -21,6 +21,7 @@ Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
 PREFIX = "LEDGATE_"
 _ATTEMPTS_KEPT = 30  # days
+_FIGURES_SHOWN = 62  # days: two months, each compared with the one before
 _WEB = ("http", "https")
 
 
@@ -107,6 +108,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Days that events and finished deliveries are kept; 0 for ever."""
     attempt_retention: Annotated[int, Meta(ge=0, le=36_500)] | None = None
     """Days that attempts are kept, no more than events; 0 for as long as events. Without it 30, or what events are."""
+
+    figure_retention: Annotated[int, Meta(ge=0, le=36_500)] = 400
+    """Days that the overview's figures are kept, which outlive what they were counted from; 0 for ever."""
 
     checkout_port: Port = 3001
     """Where the checkout's page and `checkout.js` are served."""
@@ -216,6 +220,10 @@ def load(environ: dict[str, str]) -> Config:
     if 0 < config.event_retention < config.attempts_kept:
         raise kit_config.ConfigError(
             "setting LEDGATE_ATTEMPT_RETENTION: attempts cannot be kept for longer than LEDGATE_EVENT_RETENTION"
+        )
+    if 0 < config.figure_retention < _FIGURES_SHOWN:
+        raise kit_config.ConfigError(
+            f"setting LEDGATE_FIGURE_RETENTION: the overview shows {_FIGURES_SHOWN} days; 0 keeps figures for ever"
         )
     _ = (
         config.egress,

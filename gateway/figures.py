@@ -11,6 +11,8 @@ from kit import ids
 from kit.db import fetch
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kit.db import Connection
 
 EVENTS = 2_000
@@ -18,6 +20,9 @@ EVENTS = 2_000
 
 MERCHANTS = 100
 """Looked at in one step."""
+
+PRUNED = 5_000
+"""Rows that one statement drops."""
 
 _ASIDE = 0.05
 """Seconds to wait while somebody else counts for those that are left."""
@@ -82,6 +87,12 @@ async def catch_up(conn: Connection, *, events: int = EVENTS) -> int:
         if not counted:
             await asyncio.sleep(_ASIDE)
     return total
+
+
+async def prune(conn: Connection, before: datetime) -> int:
+    """Drop figures of half hours before that time, `PRUNED` at most; gives how many these were. `conn` autocommits."""
+    cursor = await conn.execute(SQL["prune_figures"], {"before": before, "limit": PRUNED})
+    return cursor.rowcount
 
 
 async def behind(conn: Connection) -> bool:

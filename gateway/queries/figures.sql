@@ -110,6 +110,23 @@ FROM turn t
 LEFT JOIN passed p ON p.bucket = t.bucket AND p.merchant_id = t.merchant_id
 ORDER BY t.bucket, t.merchant_id;
 
+-- name: prune_figures
+-- Figures of half hours before one, merchant by merchant as their key has them; so many rows at most.
+DELETE FROM figures
+WHERE ctid = ANY(ARRAY(
+    SELECT old.at
+    FROM figure_places p
+    CROSS JOIN LATERAL (
+        SELECT f.ctid AS at
+        FROM figures f
+        WHERE f.bucket = p.bucket AND f.merchant_id = p.merchant_id AND f.slot < %(before)s
+        ORDER BY f.slot
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) old
+    LIMIT %(limit)s
+));
+
 -- name: figures_behind
 -- Whether somebody's ledger holds more than was counted of it, up to where it is complete.
 SELECT EXISTS (

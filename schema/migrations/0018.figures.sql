@@ -45,6 +45,7 @@ CREATE POLICY one_tenant ON figure_places TO ledgate_api
 CREATE POLICY all_tenants ON figure_places TO ledgate_dispatcher USING (true);
 GRANT SELECT ON figures, figure_places TO ledgate_api;
 GRANT SELECT, INSERT, UPDATE ON figures, figure_places TO ledgate_dispatcher;
+GRANT DELETE ON figures TO ledgate_dispatcher;  -- what is past its retention
 
 -- What became of a merchant's deliveries, by spans of ids: failures are counted in their own index, and what is open in
 -- the queue, 2,000 of a span at most. Not those that recoveries made (from `g0` on), which are none of what their events

@@ -6,10 +6,12 @@ import asyncio
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from dispatcher import figures as counting
 from gateway import figures
-from gateway.config import Config
+from gateway.config import Config, load
+from kit.config import ConfigError
 from kit.db import Connection, Database
 from tests.dashboard_data.conftest import as_role
 from tests.dashboard_data.past import NOW, Past, merchant
@@ -128,3 +130,34 @@ async def test_dispatchers_count(conn: psycopg.Connection[dict[str, object]], pa
             await figures.begin(own)
         assert [await counting.run_once(database) for _ in range(2)] == [20, 0]
     assert _rows(conn) == 5
+
+
+async def test_figures_end_after_their_days(
+    conn: psycopg.Connection[dict[str, object]], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every merchant, step by step and to the half hour; what is kept stays, and nothing is counted anew."""
+    monkeypatch.setattr(figures, "PRUNED", 2)
+    for name in ("a", "b"):
+        one = Past(merchant(name))
+        for hours in (1, 40, 41, 42):
+            one.pay(NOW - timedelta(hours=hours), 100)
+        one.lay(config.database_url)
+    async with Database(
+        config.database_url, name="test", size=2, statement_timeout=10, wait=5, role="ledgate_dispatcher"
+    ) as database:
+        async with database.connection() as own:
+            assert await figures.catch_up(own) == 32
+        rows = _rows(conn, "count(*)")
+        edge = NOW.replace(minute=0) - timedelta(hours=41)
+        gone = await counting.prune(database, edge)
+        assert gone == 4  # each one's of 42 hours ago: what has a method, and the order's event, which has none
+        assert _rows(conn, "count(*)") == int(str(rows)) - gone
+        assert _rows(conn, "min(slot)") == edge
+        assert await counting.prune(database, edge) == 0
+        assert await counting.run_once(database) == 0
+
+
+def test_figures_are_kept_for_as_long_as_a_page_shows_them() -> None:
+    with pytest.raises(ConfigError, match="LEDGATE_FIGURE_RETENTION"):
+        load({"LEDGATE_FIGURE_RETENTION": "61"})
+    assert load({"LEDGATE_FIGURE_RETENTION": "0"}).figure_retention == 0
