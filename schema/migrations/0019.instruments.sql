@@ -1,6 +1,7 @@
 -- "Who paid with this address, with this card?": a payment's UPI address or its card's last four, neither of which ever
--- changes, so that settling stays a HOT update.
-CREATE INDEX payments_by_instrument
+-- changes, so that settling stays a HOT update. Nobody writes payments while it is made: where these are many, it can be
+-- made before, CONCURRENTLY and under the same name (docs/decisions/0016).
+CREATE INDEX IF NOT EXISTS payments_by_instrument
     ON payments (bucket, merchant_id, (coalesce(lower(vpa) COLLATE "C", card_last4)), id);
 
 -- A merchant's payments of an instrument, or of those that begin alike (up to `high`, exclusive): their ids, the newest
