@@ -14,7 +14,9 @@ def make_app(leaving: Callable[[], bool]) -> Callable[..., Any]:
     """Called in each worker process, from its environment."""
     hosting.enter()  # before the imports, which take a second
     from dashboard.app import make_app as build  # noqa: PLC0415 - the parent process needs none of it
+    from dashboard.warm import warm  # noqa: PLC0415
 
+    warm()
     return hosting.make(build, leaving, service="dashboard")
 
 

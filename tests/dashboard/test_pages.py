@@ -14,6 +14,8 @@ import pytest
 import dashboard
 from dashboard import assets
 from dashboard.live import Live
+from dashboard.render import environment
+from dashboard.warm import warm
 from gateway import audit, demo, merchants, passwords, totp, users
 from gateway.audit import Actor
 from kit.db import Connection
@@ -300,3 +302,12 @@ async def test_all_who_look_at_one_thing_share_one_question() -> None:
         await stream.aclose()
     assert live.streams == 0
     assert live._topics == {}
+
+
+def test_no_page_waits_for_its_template_once_a_worker_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are compiled before, and the files packed."""
+    warm()
+    made = environment()
+    monkeypatch.setattr(made, "compile", lambda *_, **__: pytest.fail("compiled for a request"))
+    for path in (Path(dashboard.__file__).parent / "templates").glob("*.html"):
+        made.get_template(path.name)
