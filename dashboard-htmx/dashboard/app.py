@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from dashboard import assets, live, pages, refusals
+from dashboard import assets, cookies, live, pages, policy, refusals
 from dashboard.admission import PUBLIC, admit
 from gateway.api import service
 from gateway.api.app import Gateway
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 ROLE = "ledgate_dashboard"
+_TRUTHS = ("/health", "/metrics")  # told at once, whatever became of the database
 _VISITS = 50  # requests a second of one address; ten times as many at once
 
 
@@ -90,9 +91,10 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
     app.state.metrics = Metrics()
     inner = allowing(app.asgi_handler, app.routes)
     if config.patience:
-        inner = patient(inner, lambda: app.state.gateway.database, calls="/")
+        inner = patient(inner, lambda: app.state.gateway.database, calls="/", truths=_TRUTHS)
     timed = bounded(inner, body=config.body_timeout, total=config.request_timeout)
-    app.asgi_handler = observed(timed, app.state.metrics, leaving)
+    told = policy.telling(timed, secure=cookies.secure(config))
+    app.asgi_handler = observed(told, app.state.metrics, leaving)
     return app
 
 

@@ -22,15 +22,26 @@ _KEY = b"idempotency-key"
 _UNAVAILABLE = 503
 
 
-def patient(app: ASGIApp, database: Callable[[], Database], *, calls: str = CALLS) -> ASGIApp:
+def patient(
+    app: ASGIApp, database: Callable[[], Database], *, calls: str = CALLS, truths: tuple[str, ...] = ()
+) -> ASGIApp:
     """ASGI middleware: a request that an outage has cut waits for its end (`Database.outlast`), and is run again.
 
     Reads always; a POST with an Idempotency-Key, since each is done once for a key, whatever became of the first run;
     any other write only when it had no connection yet. The others get their 503: what became of them, nobody knows.
+
+    Args:
+        app: what answers.
+        database: whose outages.
+        calls: how the paths begin that wait.
+        truths: and of these, those that do not.
     """
 
+    def _waits(path: str) -> bool:
+        return path.startswith(calls) and not path.startswith(truths)
+
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(calls):
+        if scope["type"] != ScopeType.HTTP or not _waits(scope["path"]):
             await app(scope, receive, send)
             return
         before, state = dict(scope), scope["state"]
