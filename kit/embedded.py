@@ -17,7 +17,7 @@ from kit.pgdata import USER, AlreadyRunningError, remove, running
 from kit.pghome import EmbeddedError, Home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -66,6 +66,7 @@ class Server:
         data_dir: Path,
         *,
         settings: Mapping[str, str] | None = None,
+        libraries: Sequence[str] = (),
         wait: float = 30.0,
         programs: Path | None = None,
     ) -> Server:
@@ -76,6 +77,7 @@ class Server:
         Args:
             data_dir: an absent or empty directory, or one that an earlier start has made.
             settings: server settings, going over `SETTINGS`.
+            libraries: to load at the start, those of them that the server came with.
             wait: seconds that the start, with any crash recovery, may take.
             programs: the directory of `initdb` and `postgres`; by default the wheel's, else the newest installed.
 
@@ -88,8 +90,11 @@ class Server:
             pgdata.check(home)
             if not pghome.is_made(home.data_dir):
                 pgdata.make(home)
+            settings = dict(settings or {})
+            if loaded := [name for name in libraries if pghome.has_library(home.programs, name)]:
+                settings["shared_preload_libraries"] = ",".join(loaded)
             for port in _free_ports(home.data_dir):
-                server = cls(home, port, settings or {}, wait)
+                server = cls(home, port, settings, wait)
                 with contextlib.suppress(_PortTakenError):
                     server._launch()
                     return server

@@ -43,6 +43,11 @@ class Home:
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
 
+def has_library(programs: Path, name: str) -> bool:
+    """Whether the server of these programs came with a library such as `pg_stat_statements`."""
+    return any(programs.parent.glob(f"lib/**/{name}.*"))
+
+
 def settle(data_dir: Path, programs: Path | None = None) -> Home:
     """Say where the server meant for `data_dir` lives, making room there if root cannot have it as asked.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from contextlib import closing
 from datetime import UTC, datetime
@@ -63,7 +64,16 @@ def _run(database_url: str, *, up: bool) -> list[str]:
             with conn.transaction():
                 partitions.ensure(conn, datetime.now(UTC).date())
                 restored.go_on(conn)
+            _count_statements(conn)
     return changed
+
+
+def _count_statements(conn: psycopg.Connection[Any]) -> None:
+    """Let operators see which statements are slow, where the server counts them and the login may say so."""
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported):
+        loaded = str((conn.execute("SHOW shared_preload_libraries").fetchone() or ("",))[0])
+        if "pg_stat_statements" in loaded.replace(" ", "").split(","):
+            conn.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
 
 def _yoyo(database_url: str, folder: str, *, up: bool) -> Iterator[str]:

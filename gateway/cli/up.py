@@ -28,6 +28,7 @@ from schema.migrate import migrate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LIBRARIES = ("pg_stat_statements",)  # what operators see of slow statements
 _DATABASE_SECONDS = 30.0
 _RECOVERY_SECONDS = 120.0
 _READY_SECONDS = 30.0
@@ -133,7 +134,7 @@ def _attach(screen: Screen, url: str) -> str:
 def _start_postgres(screen: Screen, stack: Stack, place: Place) -> str:
     doing = "Starting PostgreSQL" if place.has_data() else "Making a PostgreSQL database (the first time only)"
     with screen.step(doing) as step:
-        stack.server = Server.start(place.postgres, wait=_RECOVERY_SECONDS)
+        stack.server = Server.start(place.postgres, libraries=_LIBRARIES, wait=_RECOVERY_SECONDS)
         database.ensure(stack.server.url, DATABASE)
         step.done = f"PostgreSQL {stack.server.version} runs"
     return stack.server.url_for(DATABASE)

@@ -98,7 +98,17 @@ async def test_the_database_behind_it(
         slow.execute("SELECT 1")
         conn.execute("SELECT pg_sleep(0.6)")
         statements = await operator.statements(watcher)
-    assert statements.source in {"pg_stat_statements", "pg_stat_activity"}
     assert [(one.query, one.state) for one in statements.running if one.open_s > 0.5] == [
         ("SELECT 1", "idle in transaction")
     ]
+
+
+async def test_why_slow_statements_are_not_known(
+    watcher: Connection, reader: Connection, conn: psycopg.Connection[object]
+) -> None:
+    """A server that does not count them, with and without the extension; a role that may not read of others."""
+    conn.execute("DROP EXTENSION IF EXISTS pg_stat_statements")
+    assert (await operator.statements(watcher)).missing == "extension"
+    conn.execute("CREATE EXTENSION pg_stat_statements")
+    assert (await operator.statements(watcher)).missing in {"library", None}  # None where the server has it loaded
+    assert (await operator.statements(reader)).missing == "right"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
+from dashboard.reading import operator
 from kit import embedded
 from kit.children import alive
 from tests.support.tools import run_curl
@@ -97,6 +100,21 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
         assert fact in screen
     assert max(map(len, screen.splitlines())) <= 80
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", stack.said)
+
+
+def test_operators_see_which_statements_are_slow(stack):
+    """Our own server counts them from its first start, and a statement of the queue is among them."""
+    url = re.search(r"postgresql://ledgate@127\.0\.0\.1:\d+/\w+", stack.said)[0]
+
+    async def read() -> operator.Statements:
+        options = "-c role=ledgate_operator"
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True, options=options) as conn:
+            return await operator.statements(conn)
+
+    found = asyncio.run(read())
+
+    assert found.missing is None
+    assert any("outbox" in one.query for one in found.slow)
 
 
 def test_the_command_on_the_screen_can_be_pasted_as_often_as_one_likes(stack):

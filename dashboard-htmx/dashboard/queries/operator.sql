@@ -89,6 +89,11 @@ WHERE s.schemaname = 'public' AND s.relname !~ '_([0-9]{8}|default)$'
 ORDER BY pg_total_relation_size(s.relid) DESC, s.relname
 LIMIT 40;
 
+-- name: operator_counted
+-- Whether the server counts statements, and whether it tells us those of others.
+SELECT to_regclass('pg_stat_statements') IS NOT NULL AS installed,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS told;
+
 -- name: operator_running
 -- Statements that run now for longer than a moment, and transactions that stand open: a long one holds up cleaning, the
 -- ledger's end and the figures.

@@ -151,8 +151,8 @@ class RunningStatement(msgspec.Struct, frozen=True, kw_only=True):
 class Statements(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time goes."""
 
-    source: Literal["pg_stat_statements", "pg_stat_activity"]
-    """Without pg_stat_statements only what runs now is known; the page says so."""
+    missing: Literal["extension", "library", "right"] | None
+    """Why only what runs now is known: pg_stat_statements is not there, not loaded, or says nothing to this role."""
     slow: list[SlowStatement]
     running: list[RunningStatement]
 
@@ -260,17 +260,20 @@ async def dispatchers(conn: Connection) -> list[DispatcherRow]:
 async def statements(conn: Connection) -> Statements:
     """Read which statements take long, and which run now. `conn` autocommits or is in a transaction of its own."""
     slow: list[SlowStatement] = []
-    source: Literal["pg_stat_statements", "pg_stat_activity"] = "pg_stat_activity"
-    (there,) = await fetch(conn, "SELECT to_regclass('pg_stat_statements') IS NOT NULL AS found", {})
-    if there["found"]:
+    missing: Literal["extension", "library", "right"] | None = None
+    (there,) = await fetch(conn, SQL["operator_counted"], {})
+    if not there["installed"]:
+        missing = "extension"
+    elif not there["told"]:
+        missing = "right"
+    else:
         try:
             async with conn.transaction():
                 slow = msgspec.convert(await fetch(conn, _SLOW, {}), list[SlowStatement])
-            source = "pg_stat_statements"
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState):
-            pass  # installed and not loaded, or not for us
+        except psycopg.errors.ObjectNotInPrerequisiteState:
+            missing = "library"
     running = await fetch(conn, SQL["operator_running"], {})
-    return Statements(source=source, slow=slow, running=msgspec.convert(running, list[RunningStatement]))
+    return Statements(missing=missing, slow=slow, running=msgspec.convert(running, list[RunningStatement]))
 
 
 async def partitions(conn: Connection) -> list[Partition]:
