@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +45,15 @@ def test_a_url_must_answer_200(server: str) -> None:
 
 def test_nobody_at_the_url_is_unhealthy() -> None:
     assert "refused" in (ask("http://127.0.0.1:9") or "")
+
+
+def test_one_who_hangs_up_is_unhealthy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=lambda: door.accept()[0].close())
+        thread.start()
+        said = ask(f"http://127.0.0.1:{door.getsockname()[1]}/health")
+        thread.join()
+    assert said
 
 
 def test_a_file_must_have_been_touched_within_ten_seconds(tmp_path: Path) -> None:
