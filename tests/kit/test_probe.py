@@ -49,7 +49,11 @@ def test_nobody_at_the_url_is_unhealthy() -> None:
 
 def test_one_who_hangs_up_is_unhealthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=lambda: door.accept()[0].close())
+
+        def hang_up() -> None:
+            door.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
         thread.start()
         said = ask(f"http://127.0.0.1:{door.getsockname()[1]}/health")
         thread.join()
