@@ -13,11 +13,12 @@ import pytest
 from psycopg.rows import dict_row
 
 from gateway import demo
-from gateway.config import Config, load
+from gateway.config import Config
 from kit.db import Connection
 from tests.support.browser import browser, context, page
 from tests.support.guard import guarded
-from tests.support.server import fresh_database, make_template
+from tests.support.seeded import KIND, has_demo, make_seeded, settings
+from tests.support.server import close, fresh_database, make_template
 from tests.support.sources import FORCE, SourceError, find_server
 
 __all__ = ["browser", "context", "page"]
@@ -25,6 +26,7 @@ __all__ = ["browser", "context", "page"]
 _stack = contextlib.ExitStack()
 # Workers of pytest-xdist inherit these from the process that started the server.
 _URL, _TEMPLATE, _TOLD = "TEST_SERVER_URL", "TEST_SERVER_TEMPLATE", "TEST_SERVER_TOLD"
+_SEEDED = "TEST_SERVER_SEEDED"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
         env = {**os.environ, "PYTHONPATH": str(config.rootpath)}
         _stack.enter_context(guarded(sys.executable, "-m", "tests.support.server", env=env))
     os.environ[_TEMPLATE] = make_template(source.url)
+    os.environ[_SEEDED] = make_seeded(source.url, os.environ[_TEMPLATE])
 
 
 def pytest_report_header() -> list[str]:
@@ -53,6 +56,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    close()
     _stack.close()
 
 
@@ -63,9 +67,10 @@ def server_url() -> str:
 
 
 @pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
-    """A fresh, migrated database."""
-    with fresh_database(server_url, os.environ[_TEMPLATE]) as url:
+def database_url(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh, migrated database; for a test of the demo merchant, a copy of one that has it."""
+    template, kind = (_SEEDED, KIND) if "demo_merchant" in request.fixturenames else (_TEMPLATE, "test")
+    with fresh_database(server_url, os.environ[template], kind) as url:
         yield url
 
 
@@ -86,20 +91,14 @@ def conn(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
 @pytest.fixture
 def config(database_url: str) -> Config:
     """Settings of test mode on the fresh database."""
-    return load(
-        {
-            "DATABASE_URL": database_url,
-            "TEST_MODE": "true",
-            "TEST_PROCESSING_DELAY": "20",
-            "WEBHOOK_RETRY_INTERVALS_TEST": "true",
-        }
-    )
+    return settings(database_url)
 
 
 @pytest.fixture
 async def demo_merchant(config: Config) -> str:
     """The demo merchant of the quick start, in the fresh database; its id."""
-    await demo.seed(config.database_url, config)
+    if not has_demo(config.database_url):
+        await demo.seed(config.database_url, config)
     return demo.MERCHANT_ID
 
 
