@@ -122,6 +122,11 @@ async def get(conn: Connection, user_id: str) -> User | None:
     return _one(await fetch(conn, SQL["get_user"], {"id": user_id}))
 
 
+async def hold(conn: Connection, user_id: str) -> User | None:
+    """The same, and nobody changes it until the transaction's end."""
+    return _one(await fetch(conn, SQL["hold_user"], {"id": user_id}))
+
+
 async def add(conn: Connection, *, email: str, name: str) -> str:
     """Make a user without a password; its id.
 
@@ -135,11 +140,12 @@ async def add(conn: Connection, *, email: str, name: str) -> str:
 
 
 async def set_password(conn: Connection, user_id: str, password_hash: str) -> None:
-    """Give a user a password. All its sessions and links end.
+    """Give a user a password, within a transaction. All its sessions and links end.
 
     Raises:
         NotFoundError: the user is gone or disabled.
     """
+    await hold(conn, user_id)  # a sign-in that still goes on is over first: its session is then one from before
     if not await fetch(conn, SQL["set_password"], {"id": user_id, "password_hash": password_hash}):
         raise NotFoundError("there is no such user")
 
@@ -156,12 +162,14 @@ async def rename(conn: Connection, user_id: str, name: str) -> None:
 
 
 async def set_operator(conn: Connection, user_id: str, *, operator: bool) -> None:
-    """Say whether a user sees all merchants. Its sessions end."""
+    """Say whether a user sees all merchants, within a transaction. Its sessions end."""
+    await hold(conn, user_id)
     await conn.execute(SQL["operator_set_operator"], {"id": user_id, "operator": operator})
 
 
 async def set_disabled(conn: Connection, user_id: str, *, disabled: bool) -> None:
-    """Shut a user out, or let it in again. Its sessions end."""
+    """Shut a user out, or let it in again, within a transaction. Its sessions end."""
+    await hold(conn, user_id)
     await conn.execute(SQL["operator_disable_user"], {"id": user_id, "disabled": disabled})
 
 
@@ -174,6 +182,7 @@ async def set_totp(conn: Connection, user_id: str, sealed: bytes | None, *, step
         sealed: the secret, sealed for `totp:<user id>`; None for no second factor.
         step: of the code that proved it: it is not good again.
     """
+    await hold(conn, user_id)
     await conn.execute(SQL["set_totp"], {"id": user_id, "sealed_totp": sealed, "step": step})
 
 

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from litestar.routes import HTTPRoute
+
 if TYPE_CHECKING:
     from litestar import Request
 
@@ -18,25 +20,25 @@ _MOST = 1000
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
 
 
-def safe(wanted: str | None) -> str:
-    """A path under the dashboard that somebody wants to go on to; home, if it is anything else.
+def safe(wanted: str | None, home: str = HOME) -> str:
+    """A path under `home` that somebody wants to go on to; home itself, if it is anything else.
 
     Browsers read a backslash as a slash, drop tabs and line ends, and take `//host` for another site.
     """
     if (
         not wanted
-        or not wanted.startswith(HOME)
+        or not wanted.startswith(home)
         or len(wanted) > _MOST
         or not wanted.isascii()
         or not wanted.isprintable()
         or "\\" in wanted
     ):
-        return HOME
+        return home
     parts = urlsplit(wanted)
-    if parts.scheme or parts.netloc or not (parts.path == HOME or parts.path.startswith(f"{HOME}/")):
-        return HOME
+    if parts.scheme or parts.netloc or not (parts.path == home or parts.path.startswith(f"{home}/")):
+        return home
     if "//" in parts.path or ".." in parts.path.split("/"):
-        return HOME
+        return home
     return wanted
 
 
@@ -52,9 +54,23 @@ def own(request: Request[Any, Any, Any]) -> str:
     return request.scope["path"] + (f"?{query}" if query else "")
 
 
+def page(request: Request[Any, Any, Any]) -> str:
+    """Where the page that is shown can be loaded anew: of what answers a form, the nearest page above it."""
+    if request.method == "GET":
+        return own(request)
+    pages = {one.path_format for one in request.app.routes if isinstance(one, HTTPRoute) and "GET" in one.methods}
+    shape, path = str(request.scope.get("path_template", "")), request.scope["path"].rstrip("/")
+    while shape and shape not in pages:
+        shape, path = shape.rpartition("/")[0], path.rpartition("/")[0]
+    return path if shape else HOME
+
+
 def shown(request: Request[Any, Any, Any]) -> str:
-    """The path of the page on which htmx works."""
-    parts = urlsplit(request.headers.get("hx-current-url", ""))
+    """The path of the page on which htmx works; nothing if it says none."""
+    try:
+        parts = urlsplit(request.headers.get("hx-current-url", ""))
+    except ValueError:
+        return ""
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 

@@ -17,7 +17,7 @@ from dashboard import addresses, cookies, sessions
 from dashboard.sessions import Session
 from gateway.audit import Actor
 from gateway.checkout import visitors
-from gateway.errors import ForbiddenError, LedgateError, UnauthorizedError
+from gateway.errors import BadRequestError, ForbiddenError, LedgateError, NotFoundError, UnauthorizedError
 from gateway.merchants import Merchant
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ async def admit(request: Request[Any, Any, Any]) -> Redirect | None:
     An operator who looks at no merchant has another home, and is led there.
 
     Raises:
+        BadRequestError: a query that no page has.
+        NotFoundError: a path that nothing has.
         NeedsSignInError: nobody is signed in, and the route needs somebody.
         ForbiddenError: a form that is not from our page (`csrf_wrong`), or a role that may not (`role_missing`).
     """
@@ -118,6 +120,7 @@ async def admit(request: Request[Any, Any, Any]) -> Redirect | None:
         state["rate"] = request.app.state.visits.take(address)
     session = await _find(request, token) if token else None
     state["visit"] = visit = Visit(token or cookies.new_token(), not token, session, address)
+    _refuse_nul(request)
     if request.method not in SAFE:
         await _judge_form(request, visit)
     if need != "anybody":
@@ -126,6 +129,15 @@ async def admit(request: Request[Any, Any, Any]) -> Redirect | None:
         _judge_role(visit, need)
         state["merchant_id"] = visit.me.merchant_id
     return None
+
+
+def _refuse_nul(request: Request[Any, Any, Any]) -> None:
+    """No text of the database holds a NUL: nothing is called so, and nothing can be looked for."""
+    if "\0" in request.scope["path"]:
+        raise NotFoundError("there is nothing at this path")
+    query = request.scope["query_string"]
+    if b"%00" in query or b"\0" in query:
+        raise BadRequestError("The address of this page is not right.", reason="parameter_invalid")
 
 
 def _is_home(request: Request[Any, Any, Any]) -> bool:
@@ -172,7 +184,10 @@ def _from_our_page(request: Request[Any, Any, Any], config: Config) -> bool:
         return True
     if config.dashboard_url:
         return origin == config.dashboard_origin
-    return urlsplit(origin).netloc == request.headers.get("host", "")
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:
+        return False
 
 
 def _judge_role(visit: Visit, need: str) -> None:

@@ -74,8 +74,6 @@ def static_file(request: Request[Any, Any, Any], digest: FromPath[str], name: Fr
         "Cache-Control": _FOR_EVER if digest == current else "no-store",
         "ETag": f'"{asset.tag}"',
         "Vary": "Accept-Encoding",
-        "X-Content-Type-Options": "nosniff",
-        "Cross-Origin-Resource-Policy": "same-origin",
     }
     if asset.tag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=304, headers=headers)

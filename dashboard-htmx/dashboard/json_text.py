@@ -18,6 +18,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _STEP = "  "
+_DEEP = 40
+"""Levels that are stepped in; a receiver's answer of a thousand would be a page of white space."""
 
 
 class Token(NamedTuple):
@@ -52,15 +54,19 @@ def _laid_out(found: list[Token]) -> list[Token]:
         if one.kind == "mark" and one.text in "}]":
             depth -= 1
             if before not in {"{", "["}:
-                made.append(Token("space", "\n" + _STEP * depth))
+                made.append(Token("space", _line(depth)))
         elif before in {"{", "[", ","}:
-            made.append(Token("space", "\n" + _STEP * depth))
+            made.append(Token("space", _line(depth)))
         elif before == ":":
             made.append(Token("space", " "))
         made.append(one)
         if one.kind == "mark" and one.text in "{[":
             depth += 1
     return made
+
+
+def _line(depth: int) -> str:
+    return "\n" + _STEP * min(depth, _DEEP)
 
 
 def _is_json(text: str) -> bool:

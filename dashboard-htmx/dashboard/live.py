@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import psycopg
 import structlog
 from litestar.response import Stream
 
+from dashboard import sessions
+from dashboard.admission import visit_of
 from gateway.errors import UnavailableError
 from kit import tasks
 from kit.db import AWAY
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Ask = Callable[[], Awaitable[str]]
+Stands = Callable[[], Awaitable[bool]]
+OF_ONE_USER = 30
+"""Streams of one user; nobody looks at more pages, and who takes them all leaves none to others."""
 INTERVAL = 1.0
 """Seconds between two looks at one thing."""
 _HEARTBEAT = 3.0  # seconds
@@ -50,7 +56,9 @@ class Live:
         self._interval = interval
         self._topics: dict[str, _Topic] = {}
         self.streams = 0
-        """How many are open."""
+        """How many are open,"""
+        self.of_users: Counter[str | None] = Counter()
+        """and of whom."""
 
     async def close(self) -> None:
         """Ask nothing any more."""
@@ -72,20 +80,37 @@ class Live:
         Raises:
             UnavailableError: as many look as may; the page then asks from time to time.
         """
-        if self.streams >= self._most:
+        gateway, visit = request.app.state.gateway, visit_of(request)
+        me = visit.me
+        if self.streams >= self._most or self.of_users[me.user_id] >= OF_ONE_USER:
             raise UnavailableError("too many pages listen; ask from time to time", reason="streams_taken")
-        gateway = request.app.state.gateway
+
+        async def stands() -> bool:
+            async with gateway.database.connection(reading=True) as conn:
+                now = await sessions.find(conn, gateway.config, visit.token)
+            return now is not None and (now.merchant_id, now.role) == (me.merchant_id, me.role)
+
         until = time.monotonic() + gateway.config.request_timeout * _LIFE
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        events = self._events(name, ask, until, gateway.leaving, request.query_params.get("seen") or None)
+        headers = {"X-Accel-Buffering": "no"}
+        seen = request.query_params.get("seen") or None
+        events = self._events(name, ask, until, gateway.leaving, stands, told=seen, user_id=me.user_id)
         return Stream(events, media_type="text/event-stream", headers=headers)
 
     async def _events(
-        self, name: str, ask: Ask, until: float, leaving: Callable[[], bool], told: str | None = None
+        self,
+        name: str,
+        ask: Ask,
+        until: float,
+        leaving: Callable[[], bool],
+        stands: Stands,
+        *,
+        told: str | None,
+        user_id: str | None,
     ) -> AsyncIterator[bytes]:
         topic = self._topics.setdefault(name, _Topic())
         topic.readers += 1
         self.streams += 1
+        self.of_users[user_id] += 1
         if topic.asking is None:
             topic.asking = asyncio.create_task(self._ask(name, topic, ask, leaving))
         try:
@@ -95,6 +120,8 @@ class Live:
                 told = topic.mark if told is None else told
                 if topic.mark not in {None, told}:
                     told = topic.mark
+                    if not await _still(stands):
+                        return
                     yield b"event: new\ndata: \n\n"
                     continue
                 try:
@@ -104,6 +131,7 @@ class Live:
                     yield b": here\n\n"
         finally:
             self.streams -= 1
+            self.of_users -= Counter({user_id: 1})  # drops who has none
             topic.readers -= 1
             if not topic.readers:
                 self._topics.pop(name, None)
@@ -127,3 +155,11 @@ class Live:
                     topic.changed = asyncio.Event()
             await asyncio.sleep(self._interval)
         topic.changed.set()  # those who listen then see it, too
+
+
+async def _still(stands: Stands) -> bool:
+    """Whether who listens may still know. Where nobody can say, the page comes again and is asked who it is."""
+    try:
+        return await stands()
+    except AWAY:
+        return False

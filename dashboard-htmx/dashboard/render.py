@@ -20,32 +20,6 @@ if TYPE_CHECKING:
 
     from dashboard.admission import Visit
 
-POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' data:",
-    "font-src": "'self'",
-    "connect-src": "'self'",
-    "form-action": "'self'",
-    "frame-ancestors": "'none'",
-    "base-uri": "'none'",
-}
-HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    # To ourselves the whole address, which htmx and the sign-in need; to others nothing.
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": ", ".join(
-        f"{feature}=()"
-        for feature in ("camera", "microphone", "geolocation", "payment", "usb", "browsing-topics", "display-capture")
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Vary": "HX-Request, HX-Target, Cookie",
-}
 _MAIN = "main"
 
 
@@ -94,7 +68,7 @@ def render(
         "me": session,
         "nav": navigation.shown(session) if session else [],
         "here": navigation.current(request.scope["path"]),
-        "path": addresses.own(request),
+        "path": addresses.page(request),
         "csrf": csrf_token(gateway.sealer, visit.token) if visit else "",
         "csrf_field": FIELD,
         "csrf_header": HEADER,
@@ -111,9 +85,8 @@ def render(
             html += environment().get_template("toasts.html").render(values)
     else:
         html = template.render(values)
-    headers, error = HEADERS, context.get("error")
-    if isinstance(error, RateLimitedError):
-        headers = headers | {"Retry-After": str(math.ceil(error.retry_after))}
+    error = context.get("error")
+    headers = {"Retry-After": str(math.ceil(error.retry_after))} if isinstance(error, RateLimitedError) else {}
     if status is None:
         status = 200 if error is None else 429 if isinstance(error, RateLimitedError) else 422
     set_cookies = [cookies.session(gateway.config, visit.token)] if visit and visit.new else []
@@ -136,7 +109,7 @@ def go(request: Request[Any, Any, Any], path: str) -> Redirect:
     """After a form: show that page, which says what became of it. htmx follows, and swaps its part of it."""
     gateway, state = request.app.state.gateway, request.scope["state"]
     flashes = [*cookies.read_flash(request, gateway.sealer), *state.pop("flashes", [])]
-    made = Redirect(path, status_code=303, headers={"Cache-Control": "no-store"})
+    made = Redirect(path, status_code=303)
     if flashes:
         made.cookies.append(cookies.flash(gateway.config, gateway.sealer, flashes[-3:]))
     return made

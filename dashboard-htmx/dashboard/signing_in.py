@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WRONG = "E-mail address or password is wrong."
+CODE_WRONG = "This code is wrong, or was used before."
 _FREE, _LONGEST = 5, 300  # tries of an account without a wait; the longest wait in seconds
 _FREE_OF_ADDRESS, _LONGEST_OF_ADDRESS = 20, 900
 
@@ -33,6 +34,13 @@ class Browser(NamedTuple):
 
     address: str
     user_agent: str
+
+
+class Tries(NamedTuple):
+    """Whose tries are counted."""
+
+    subject: str
+    network: str
 
 
 class RefusedError(BadRequestError):
@@ -55,10 +63,14 @@ async def by_password(gateway: Gateway, browser: Browser, email: str, password: 
         log.info("sign_in.refused", by="password", address=browser.address)
         raise RefusedError(WRONG, field="password", reason="credentials_wrong")
     async with gateway.database.transaction() as conn:
+        held = await users.hold(conn, user.id)
+        if held is None or held.disabled_at is not None or held.password_hash != user.password_hash:
+            # Changed while it was compared: it opens nothing any more.
+            raise RefusedError(WRONG, field="password", reason="credentials_wrong")
         await _forgive(conn, tries)
         if user.password_hash and passwords.is_old(user.password_hash):
             await users.renew_hash(conn, user, await passwords.make(password))
-        if user.sealed_totp is not None:
+        if held.sealed_totp is not None:
             return await sessions.begin(
                 conn, gateway.config, stage="second", user_id=user.id, merchant_id=None, next_path=next_path,
                 address=browser.address, user_agent=browser.user_agent,
@@ -74,21 +86,39 @@ async def by_second_factor(gateway: Gateway, browser: Browser, session: Session,
         RateLimitedError: too many tries.
     """
     user_id = session.user_id or ""
-    tries = _tries(f"second:{user_id}", browser)
-    async with gateway.database.connection() as conn:
-        await _count(conn, tries)
+    tries = await count_code(gateway, browser, user_id)
     async with gateway.database.transaction() as conn:
-        user = await users.get(conn, user_id)
-        if user is None or not (how := await use_code(conn, gateway, user, typed)):
+        user = await users.hold(conn, user_id)
+        if not await fetch(conn, SQL["take_session"], {"id": session.id}):
+            # It ended while the code was on its way: by a new password, or by the same code sent twice.
+            raise RefusedError("This sign-in has run out. Begin anew.", field="code", reason="session_ended")
+        if user is None or not (how := await use_code(conn, gateway, user, typed, tries)):
             log.info("sign_in.refused", by="second factor", address=browser.address)
-            raise RefusedError("This code is wrong, or was used before.", field="code", reason="code_wrong")
-        await _forgive(conn, tries)
-        await sessions.end(conn, session)
+            raise RefusedError(CODE_WRONG, field="code", reason="code_wrong")
         return await admit(conn, gateway, browser, user, how)
 
 
-async def use_code(conn: Connection, gateway: Gateway, user: User, typed: str) -> str | None:
+async def count_code(gateway: Gateway, browser: Browser, user_id: str) -> Tries:
+    """Count a code before it is judged, whatever it is asked for: a million of them would be all.
+
+    Raises:
+        RateLimitedError: too many tries.
+    """
+    tries = _tries(f"second:{user_id}", browser)
+    async with gateway.database.connection() as conn:
+        await _count(conn, tries)
+    return tries
+
+
+async def use_code(conn: Connection, gateway: Gateway, user: User, typed: str, tries: Tries) -> str | None:
     """Take a code of the user's app, or a recovery code; by which it was, or None for a wrong one."""
+    how = await _use_code(conn, gateway, user, typed)
+    if how is not None:
+        await _forgive(conn, tries)
+    return how
+
+
+async def _use_code(conn: Connection, gateway: Gateway, user: User, typed: str) -> str | None:
     if user.sealed_totp is None:
         return None
     secret = gateway.sealer.unseal(user.sealed_totp, context=f"totp:{user.id}")
@@ -215,25 +245,21 @@ async def confirm(gateway: Gateway, browser: Browser, user_id: str, password: st
     return user
 
 
-class _Tries(NamedTuple):
-    subject: str
-    network: str
-
-
-def _tries(subject: str, browser: Browser) -> _Tries:
+def _tries(subject: str, browser: Browser) -> Tries:
     try:
         address = ipaddress.ip_address(browser.address)
     except ValueError:
-        return _Tries(subject, f"net:{browser.address}")
+        return Tries(subject, f"net:{browser.address}")
     # Whoever has one IPv6 address has 2^64 of them.
     network = ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False)  # noqa: PLR2004
-    return _Tries(subject, f"net:{network}")
+    return Tries(subject, f"net:{network}")
 
 
-async def _count(conn: Connection, tries: _Tries) -> None:
+async def _count(conn: Connection, tries: Tries) -> None:
+    # The address first: one that is blocked keeps nobody else waiting.
     for subject, free, longest in (
-        (tries.subject, _FREE, _LONGEST),
         (tries.network, _FREE_OF_ADDRESS, _LONGEST_OF_ADDRESS),
+        (tries.subject, _FREE, _LONGEST),
     ):
         values = {"subject": subject, "free": free, "longest": longest}
         if not await fetch(conn, SQL["take_try"], values):
@@ -244,7 +270,7 @@ async def _count(conn: Connection, tries: _Tries) -> None:
             raise RateLimitedError(text, retry_after=seconds, rate=(free, 0, int(seconds) + 1))
 
 
-async def _forgive(conn: Connection, tries: _Tries) -> None:
+async def _forgive(conn: Connection, tries: Tries) -> None:
     await conn.execute(SQL["forget_tries"], {"subject": tries.subject})
     await conn.execute(SQL["give_try_back"], {"subject": tries.network})
 

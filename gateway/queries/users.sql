@@ -15,6 +15,12 @@ FROM users WHERE email = %(email)s;
 SELECT id, email, name, operator, password_hash, sealed_totp, totp_step, created_at, disabled_at
 FROM users WHERE id = %(id)s;
 
+-- name: hold_user
+-- The same, until the end of the transaction: whoever changes password or second factor at this moment waits for it, or
+-- has done so and is seen.
+SELECT id, email, name, operator, password_hash, sealed_totp, totp_step, created_at, disabled_at
+FROM users WHERE id = %(id)s FOR NO KEY UPDATE;
+
 -- name: set_password
 -- A password, new or first: every session that began before has ended, and so has every link.
 WITH spent AS (DELETE FROM password_links WHERE user_id = %(id)s)

@@ -7,13 +7,14 @@ import hashlib
 import html
 import re
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import dashboard
 from dashboard import assets
-from dashboard.live import Live
+from dashboard.live import Ask, Live
 from dashboard.render import environment
 from dashboard.warm import warm
 from gateway import audit, demo, merchants, passwords, totp, users
@@ -281,6 +282,14 @@ async def test_files_are_kept_for_ever_under_their_hash(visitor: Browser) -> Non
         assert (await visitor.client.get(path)).status_code == 404, path
 
 
+def _listener(live: Live, ask: Ask) -> AsyncIterator[bytes]:
+    async def stands() -> bool:
+        return True
+
+    until = time.monotonic() + 20
+    return live._events("payments:mer_demo", ask, until, lambda: False, stands, told=None, user_id="usr_1")
+
+
 async def test_all_who_look_at_one_thing_share_one_question() -> None:
     """A change wakes every listener; the last one that goes ends the asking; there is a bound."""
     marks = iter(["a", "a", "b"])
@@ -292,7 +301,7 @@ async def test_all_who_look_at_one_thing_share_one_question() -> None:
         return next(marks, "b")
 
     live = Live(most=2, interval=0.01)
-    streams = [live._events("payments:mer_demo", ask, time.monotonic() + 20, lambda: False) for _ in range(2)]
+    streams = [_listener(live, ask) for _ in range(2)]
     assert [await anext(stream) for stream in streams] == [b"retry: 1000\n\n"] * 2
     assert live.streams == 2
     said = await asyncio.gather(*(anext(stream) for stream in streams))

@@ -66,7 +66,7 @@ async def show_events(request: AnyRequest) -> Response[Any]:
     """A page of them."""
     query = request.query_params
     known = Asked.__struct_fields__
-    given = {name: value[:_TEXT_MOST].replace("\0", "") for name, value in query.items() if name in known}
+    given = {name: value[:_TEXT_MOST] for name, value in query.items() if name in known}
     asked = forms.convert(given, Asked)
     which = paging.asked(query, limit=A_PAGE)
     merchant = visit_of(request).merchant

@@ -61,7 +61,7 @@ async def show_merchants(request: AnyRequest) -> Response[Any]:
         BadRequestError: a cursor that is none.
     """
     query = request.query_params
-    search, after = query.get("q", "").strip()[:_SEARCH_MOST].replace("\0", ""), query.get("after")
+    search, after = query.get("q", "").strip()[:_SEARCH_MOST], query.get("after")
     if after is not None and (len(after) > _SEARCH_MOST or not after.isascii() or not after.isprintable()):
         raise BadRequestError("The address of this page is not right.", reason="parameter_invalid")
     async with operating(request.app.state.gateway.database) as conn:
@@ -98,8 +98,6 @@ async def look(request: AnyRequest, merchant_id: FromPath[str]) -> Response[Any]
         NotFoundError: there is none.
     """
     gateway, visit = request.app.state.gateway, visit_of(request)
-    if "\0" in merchant_id:
-        raise NotFoundError("there is no such merchant")
     async with operating(gateway.database) as conn:
         found = await reading.place(conn, merchant_id)
     if found is None:

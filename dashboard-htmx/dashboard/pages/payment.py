@@ -113,7 +113,7 @@ async def page(
     Raises:
         NotFoundError: there is none, or it is another merchant's.
     """
-    asked = "" if act else request.query_params.get("as_of", "").replace("\0", "")
+    asked = "" if act else request.query_params.get("as_of", "")
     found = known
     if found is None:
         found, error = await _at(request, payment_id, asked)

@@ -83,7 +83,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 async def show_payments(request: AnyRequest) -> Response[Any]:
     """A page of the list, or what a search found; what is sure to be meant is shown at once."""
     query = request.query_params
-    if text := query.get("q", "").replace("\0", "").strip():
+    if text := query.get("q", "").strip():
         return await _search(request, text[:_TEXT_MOST])
     asked = _asked(request)
     which = paging.asked(query, limit=A_PAGE)
@@ -141,9 +141,7 @@ async def stream_payments(request: AnyRequest) -> Response[Any]:
 
 def _asked(request: AnyRequest) -> Asked:
     known = Asked.__struct_fields__
-    given = {
-        name: value[:_TEXT_MOST].replace("\0", "") for name, value in request.query_params.items() if name in known
-    }
+    given = {name: value[:_TEXT_MOST] for name, value in request.query_params.items() if name in known}
     return forms.convert(given, Asked)
 
 

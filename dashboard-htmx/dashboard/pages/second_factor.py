@@ -115,16 +115,18 @@ async def remove(request: AnyRequest) -> Response[Any]:
     me = visit.me
     try:
         user = await account.confirmed(request, form.password)
+        browser = signing_in.Browser(visit.address, request.headers.get("user-agent", ""))
+        tries = await signing_in.count_code(gateway, browser, user.id)
     except (BadRequestError, RateLimitedError) as error:
         return await account.show(request, error=error, at="second_factor_off")
     async with gateway.database.transaction() as conn:
-        right = await signing_in.use_code(conn, gateway, user, form.code)
+        right = await signing_in.use_code(conn, gateway, user, form.code, tries)
         if right:
             await users.set_totp(conn, user.id, None, step=user.totp_step)
             token = await sessions.renew(conn, me)
             await audit.note(conn, account.scope_of(visit), visit.actor, "user.second_factor_removed", user.id)
     if not right:
-        wrong = BadRequestError("This code is wrong, or was used before.", field="code", reason="code_wrong")
+        wrong = BadRequestError(signing_in.CODE_WRONG, field="code", reason="code_wrong")
         return await account.show(request, error=wrong, at="second_factor_off")
     say(request, "The second factor is off.")
     response = go(request, account.HERE)

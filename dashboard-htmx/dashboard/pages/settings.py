@@ -33,7 +33,8 @@ class Turn(msgspec.Struct, frozen=True):
 async def choose_theme(request: AnyRequest) -> Response[Any]:
     """Remember the theme."""
     form = await forms.read(request, Theme)
-    where = form.next if form.next.partition("?")[0] == addresses.SIGN_IN else addresses.safe(form.next)
+    home = addresses.SIGN_IN if form.next.startswith(addresses.SIGN_IN) else addresses.HOME
+    where = addresses.safe(form.next, home)
     response = go(request, where)
     response.cookies.append(cookies.theme(request.app.state.gateway.config, form.theme))
     return response

@@ -41,6 +41,12 @@ SELECT sealed_totp FROM sessions WHERE id = %(id)s;
 -- Signed out: the cookie opens nothing any more.
 DELETE FROM sessions WHERE id = %(id)s;
 
+-- name: take_session
+-- End one that has proven what it had to; no row for one that ended meanwhile, as by a new password.
+DELETE FROM sessions s USING users u
+WHERE s.id = %(id)s AND u.id = s.user_id AND s.began_at >= u.sessions_from
+RETURNING s.id;
+
 -- name: end_own_session
 -- One of the user's own, by its id; no row for another's.
 DELETE FROM sessions WHERE id = %(id)s AND user_id = %(user_id)s RETURNING id;
