@@ -58,12 +58,12 @@ class Seen(NamedTuple):
 
 
 def watch(shop: Stack, *, seconds: float) -> Seen:
-    """Keep asking the API in every way for as long as the outage is to last."""
+    """Keep asking the API in every way for as long as the outage is to last, and once at least."""
     answers = set()
     slowest = 0.0
-    end = time.monotonic() + seconds
     with httpx.Client(base_url=shop.url, headers=HEADERS, timeout=30) as client:
-        while time.monotonic() < end:
+        end = time.monotonic() + seconds
+        while not answers or time.monotonic() < end:
             for what, path in ASKED.items():
                 asked = time.monotonic()
                 answer = client.get(path)
