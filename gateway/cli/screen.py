@@ -23,7 +23,7 @@ _WIDTH = 66  # columns of a ticked line's text, so that the times stand under ea
 _LEAST = 80  # columns that every table is made for
 _LATE = 1.0  # seconds after which a step without a spinner says what it is about
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-_ANSI = {"cyan": "36", "magenta": "35", "green": "32", "yellow": "33"}
+_ANSI = {"cyan": "36", "magenta": "35", "green": "32", "yellow": "33", "blue": "34", "bright_blue": "94"}
 
 
 class Step:

@@ -43,7 +43,7 @@ class Service:
         self.lines: deque[str] = deque(maxlen=_KEPT)
         self._screen = screen
         self._module = module
-        self._colour = colour
+        self.colour = colour
         self._last_signal = last_signal
         self._aloud = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -114,7 +114,7 @@ class Service:
                 line = raw.decode(errors="replace").rstrip()
                 self.lines.append(line)
                 if self._aloud:
-                    self._screen.log(self.name, self._colour, line)
+                    self._screen.log(self.name, self.colour, line)
 
 
 class Stack:
