@@ -135,11 +135,16 @@ async def dry_run(
     endpoint: str | None = None,
     event: str | None = None,
     status: Recovers | None = None,
+    glance: bool = False,
 ) -> DryRun:
-    """Count what `start` with the same arguments would do now, and do nothing. Raises what it raises of them."""
+    """Count what `start` with the same arguments would do now, and do nothing. Raises what it raises of them.
+
+    With `glance` it gives up sooner, with what it has counted by then.
+    """
     now = await recoveries.now(conn)
     scope = await _scope(conn, merchant, now, since=since, until=until, endpoint=endpoint, event=event, status=status)
-    counted: Count = await recoveries.count(conn, scope, **_whose(merchant))
+    most = recoveries.GLANCED if glance else recoveries.COUNTED
+    counted: Count = await recoveries.count(conn, scope, most=most, **_whose(merchant))
     return DryRun(
         dry_run=True,
         total=counted.total,

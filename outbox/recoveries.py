@@ -32,8 +32,13 @@ MAX_OPEN = 10
 MAX_WAITING = 2000
 """Recovered and repeated deliveries of a merchant that may be due or under way before a step schedules no more."""
 
-COUNTED = {"deliveries": 50_000, "events": 20_000}
+Walk = Literal["deliveries", "events"]
+
+COUNTED: Mapping[Walk, int] = {"deliveries": 50_000, "events": 20_000}
 """Rows of each walk that are looked at for a count; what lies beyond is found by the job all the same."""
+
+GLANCED: Mapping[Walk, int] = {"deliveries": 5_000, "events": 1_500}
+"""The same where somebody waits for a page: a twentieth of a second for each."""
 
 LOOKED_AT = 1000
 """Rows that one step looks at, at most: four for each delivery that it may schedule, but 250."""
@@ -41,8 +46,6 @@ LOOKED_AT = 1000
 _STEP = 0.5  # seconds' worth of the rate that one step schedules
 _SLACK = timedelta(seconds=2)  # between the time in an id and created_at, both taken by one process
 _PREFIXES = {"deliveries": "dlv", "events": "evt"}
-
-Walk = Literal["deliveries", "events"]
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,18 +147,20 @@ async def count_open(conn: Connection, *, bucket: int, merchant_id: str) -> int:
     return int(row["n"])
 
 
-async def count(conn: Connection, scope: Scope, *, bucket: int, merchant_id: str) -> Count:
-    """Count what a recovery would schedule and skip, as far as `COUNTED` goes."""
+async def count(
+    conn: Connection, scope: Scope, *, bucket: int, merchant_id: str, most: Mapping[Walk, int] = COUNTED
+) -> Count:
+    """Count what a recovery would schedule and skip, as far as `most` goes."""
     total = skipped = 0
     exact = True
     by_event: dict[str, int] = {}
     names = {"deliveries": "count_recoverable", "events": "count_missed"}
     for walk in scope.walks:
-        values = asked(scope, walk) | {"place": scope.begin(walk), "look": COUNTED[walk]}
+        values = asked(scope, walk) | {"place": scope.begin(walk), "look": most[walk]}
         rows = await fetch(conn, _text(names[walk], values), values | {"bucket": bucket, "merchant_id": merchant_id})
         for row in rows:
             if row["type"] is None:
-                exact = exact and row["walked"] < COUNTED[walk]
+                exact = exact and row["walked"] < most[walk]
                 continue
             total += row["total"]
             skipped += row["skipped"]

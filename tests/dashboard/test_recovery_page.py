@@ -6,7 +6,10 @@ import html
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from kit.db import Connection
+from outbox import recoveries
 from tests.dashboard.conftest import OWNER, Browser, House
 from tests.dashboard.hooks import add_endpoint, another, default_endpoint, deliver
 
@@ -52,6 +55,22 @@ async def test_it_is_counted_first_and_sent_when_one_says_so_and_once(house: Hou
     assert house.audit() == [(OWNER, "recovery.started")]
     await owner.get(HERE)
     assert row["id"] in owner.page.text
+
+
+async def test_of_very_many_the_beginning_is_counted_at_once(
+    house: House, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the page is there; the rest by a link, which keeps what was asked for."""
+    monkeypatch.setattr(recoveries, "GLANCED", {"deliveries": 3, "events": 3})
+    deliver(house.conn, default_endpoint(house.conn), 7)
+    await owner.get(f"{HERE}/new?since={_at(timedelta(hours=3))}&status=failed&rate=5")
+    assert "3+ deliveries would be sent again" in owner.text
+    rest = re.search(r'href="([^"]+)"[^>]+data-test-id="count-all"', owner.page.text)
+    assert rest
+    await owner.get(html.unescape(rest[1]))
+    assert "7 deliveries would be sent again" in owner.text
+    assert "count-all" not in owner.page.text
+    assert _fields(owner.page.text)["rate"] == "5"
 
 
 async def test_it_is_paused_resumed_and_ended(house: House, owner: Browser) -> None:

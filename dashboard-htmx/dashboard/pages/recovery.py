@@ -76,7 +76,10 @@ async def show_recoveries(request: AnyRequest) -> Response[Any]:
 
 @get(f"{HERE}/new", opt=DEVELOPER)
 async def new_recovery(request: AnyRequest) -> Response[Any]:
-    """The form; once it is filled in, also how many deliveries it means. Nothing is sent."""
+    """The form; once it is filled in, also how many deliveries it means. Nothing is sent.
+
+    Of very many the beginning is counted at once, and with `all` the rest too.
+    """
     query = {name: value for name, value in request.query_params.items() if name in Ask.__struct_fields__ and value}
     try:
         ask = forms.convert(dict(query), Ask)
@@ -84,13 +87,15 @@ async def new_recovery(request: AnyRequest) -> Response[Any]:
         return await _form(request, _filled(Ask()), error=error)
     if not ask.since:
         return await _form(request, _filled(ask))
+    glance, merchant = "all" not in request.query_params, visit_of(request).merchant
     try:
-        asked = _read(ask)
+        asked = msgspec.structs.asdict(_read(ask))
         async with request.app.state.gateway.database.connection(reading=True) as conn:
-            counted = await recoveries.dry_run(conn, visit_of(request).merchant, **msgspec.structs.asdict(asked))
+            counted = await recoveries.dry_run(conn, merchant, glance=glance, **asked)
     except BadRequestError as error:
         return await _form(request, ask, error=error)
-    return await _form(request, ask, counted=counted)
+    rest = paging.address(f"{HERE}/new", query, all="1") if glance and counted.total_is == "at_least" else ""
+    return await _form(request, ask, counted=counted, rest=rest)
 
 
 @post(HERE)
@@ -193,14 +198,20 @@ async def _move(request: AnyRequest, recovery_id: str, verb: Verb) -> Response[A
 
 
 async def _form(
-    request: AnyRequest, ask: Ask, *, counted: DryRun | None = None, error: LedgateError | None = None
+    request: AnyRequest,
+    ask: Ask,
+    *,
+    counted: DryRun | None = None,
+    rest: str = "",
+    error: LedgateError | None = None,
 ) -> Response[Any]:
     merchant = visit_of(request).merchant
     async with request.app.state.gateway.database.connection(reading=True) as conn:
         known = (await endpoints.page(conn, merchant, disable_after=None)).data
     types = sorted(endpoint_rules.PATTERNS - {"*"}, key=lambda one: (one.partition(".")[0], "*" not in one, one))
     return render(
-        request, "recovery_new.html", ask=ask, counted=counted, error=error, what=WHAT, types=types, key=new_token(),
+        request, "recovery_new.html", ask=ask, counted=counted, rest=rest, error=error, what=WHAT, types=types,
+        key=new_token(),
         endpoints=[(one.id, webhooks.name_of(one) + ("" if one.enabled else " (off)")) for one in known],
     )  # fmt: skip
 
