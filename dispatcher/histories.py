@@ -1,4 +1,4 @@
-"""Tend the histories: partitions for the days to come, none for those past their retention."""
+"""Tend the histories: partitions for the days to come, nothing of what is past its retention."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import structlog
 
+from gateway import audit
 from schema import partitions
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def tend(config: Config, today: date | None = None) -> None:
         created = _make(conn, today)
         done = partitions.drop_past(conn, today, events=config.event_retention, attempts=config.attempts_kept)
         strays = {table: rows for table, rows in partitions.strays(conn).items() if rows}
+        forgotten = audit.end(conn, config.audit_retention)
+    if forgotten:
+        log.info("audit.ended", entries=forgotten)
     if created:
         log.info("partitions.created", partitions=len(created))
     if done.partitions:

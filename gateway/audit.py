@@ -14,6 +14,9 @@ from kit.db import fetch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import psycopg
+    from psycopg.rows import TupleRow
+
     from kit.db import Connection
 
 OPERATORS: Mapping[str, str | int] = {"merchant_id": "operators", "bucket": 0}
@@ -86,3 +89,19 @@ async def entries(
     rows = await fetch(conn, query, dict(scope) | given | {"limit": limit + 1})
     shown = [msgspec.convert(row | {"detail": msgspec.json.decode(row["detail"])}, Entry) for row in rows[:limit]]
     return shown, shown[-1].id if len(rows) > limit else None
+
+
+def end(conn: psycopg.Connection[TupleRow], days: int) -> int:
+    """Delete what is older, of all merchants; how much it was.
+
+    Args:
+        conn: of whoever owns the table: nobody else may; in autocommit.
+        days: 0 deletes nothing.
+    """
+    gone = 0
+    while days:
+        ended = conn.execute(SQL["end_audit"], {"days": days}).rowcount
+        gone += ended
+        if not ended:
+            break
+    return gone

@@ -112,6 +112,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     figure_retention: Annotated[int, Meta(ge=0, le=36_500)] = 400
     """Days that the overview's figures are kept, which outlive what they were counted from; 0 for ever."""
 
+    audit_retention: Annotated[int, Meta(ge=0, le=36_500)] = 400
+    """Days that the audit log is kept; 0 for ever."""
+
     checkout_port: Port = 3001
     """Where the checkout's page and `checkout.js` are served."""
     checkout_streams: Annotated[int, Meta(ge=0, le=100_000)] = 2000

@@ -17,7 +17,7 @@ from kit import ids
 from kit.db import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kit.db import Connection
 
@@ -54,6 +54,9 @@ class Membership(msgspec.Struct, frozen=True):
     bucket: int
     name: str
     role: Role
+    created_at: datetime
+    chosen_at: datetime | None
+    """When the user turned to it the last time."""
 
     @property
     def scope(self) -> dict[str, str | int]:
@@ -219,6 +222,19 @@ async def use_link(conn: Connection, token: str) -> bool:
 async def memberships(conn: Connection, user_id: str) -> list[Membership]:
     """The merchants that a user may act for, by name; at most 200."""
     return msgspec.convert(await fetch(conn, SQL["memberships_of"], {"id": user_id}), list[Membership])
+
+
+def usual(own: Sequence[Membership]) -> Membership | None:
+    """Where a user goes on: at the merchant that they turned to last, or else the first that they worked for."""
+    turned = [one for one in own if one.chosen_at is not None]
+    if turned:
+        return max(turned, key=lambda one: one.chosen_at or one.created_at)
+    return min(own, key=lambda one: (one.created_at, one.merchant_id), default=None)
+
+
+async def choose(conn: Connection, merchant_id: str, user_id: str) -> None:
+    """Remember that a user has turned to a merchant."""
+    await conn.execute(SQL["choose_membership"], {"merchant_id": merchant_id, "id": user_id})
 
 
 async def members(conn: Connection, merchant_id: str) -> list[Member]:

@@ -130,11 +130,11 @@ CREATE FUNCTION public.mark_keys_used(used text[]) RETURNS void
     )
 $$;
 
-CREATE FUNCTION public.memberships_of(wanted text) RETURNS TABLE(merchant_id text, bucket smallint, name text, role text)
+CREATE FUNCTION public.memberships_of(wanted text) RETURNS TABLE(merchant_id text, bucket smallint, name text, role text, created_at timestamp with time zone, chosen_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
-    SELECT m.id, m.bucket, m.name, p.role
+    SELECT m.id, m.bucket, m.name, p.role, p.created_at, p.chosen_at
     FROM memberships p JOIN merchants m ON m.id = p.merchant_id
     WHERE p.user_id = wanted
     ORDER BY m.name, m.id
@@ -503,6 +503,7 @@ CREATE TABLE public.memberships (
     user_id text NOT NULL COLLATE pg_catalog."C",
     role text NOT NULL COLLATE pg_catalog."C",
     created_at timestamp with time zone NOT NULL,
+    chosen_at timestamp with time zone,
     CONSTRAINT memberships_role CHECK ((role = ANY (ARRAY['owner'::text, 'developer'::text, 'viewer'::text])))
 );
 
@@ -879,6 +880,8 @@ ALTER TABLE ONLY simulator.charges
     ADD CONSTRAINT charges_pkey PRIMARY KEY (idempotency_key);
 
 CREATE INDEX api_keys_by_merchant ON public.api_keys USING btree (merchant_id);
+
+CREATE INDEX audit_log_by_age ON public.audit_log USING brin (bucket, at);
 
 CREATE INDEX deliveries_by_failure ON ONLY public.deliveries USING btree (bucket, merchant_id, id) WHERE (status = 'failed'::text);
 

@@ -216,9 +216,9 @@ async def by_link(gateway: Gateway, browser: Browser, token: str, password: str)
 async def admit(conn: Connection, gateway: Gateway, browser: Browser, user: User, how: str) -> str:
     """Begin the full session of a user who has proven everything, and note it; its token.
 
-    Who works for several merchants begins with the oldest of them, as their ids have it.
+    Who works for several merchants goes on with the one that they turned to last.
     """
-    found = min(await users.memberships(conn, user.id), key=lambda one: one.merchant_id, default=None)
+    found = users.usual(await users.memberships(conn, user.id))
     scope = found.scope if found else OPERATORS
     await audit.note(conn, scope, Actor(user.id, user.email, browser.address), "session.began", user.id, by=how)
     return await sessions.begin(

@@ -14,3 +14,8 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}}
 --? AND action LIKE %(action)s
 ORDER BY id DESC
 LIMIT %(limit)s;
+
+-- name: end_audit
+-- Of all merchants, by whoever owns the tables: what is past its retention. A few at a time, so that nothing else waits.
+DELETE FROM audit_log WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM audit_log WHERE at < statement_timestamp() - %(days)s * interval '1 day' LIMIT 10000));

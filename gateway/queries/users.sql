@@ -113,7 +113,11 @@ DELETE FROM memberships WHERE merchant_id = {{outbox.tenant}} AND user_id = %(id
 
 -- name: memberships_of
 -- The merchants that a user may act for.
-SELECT merchant_id, bucket, name, role FROM memberships_of(%(id)s);
+SELECT merchant_id, bucket, name, role, created_at, chosen_at FROM memberships_of(%(id)s);
+
+-- name: choose_membership
+-- The user has turned to this merchant.
+UPDATE memberships SET chosen_at = statement_timestamp() WHERE merchant_id = {{outbox.tenant}} AND user_id = %(id)s;
 
 -- name: operator_users
 -- All users, for the command line.

@@ -47,6 +47,7 @@ CREATE TABLE memberships (
     user_id      text COLLATE "C" NOT NULL REFERENCES users (id),
     role         text COLLATE "C" NOT NULL,
     created_at   timestamptz NOT NULL,
+    chosen_at    timestamptz,                           -- when the user last turned to it: there they sign in again
     PRIMARY KEY (merchant_id, user_id),
     CONSTRAINT memberships_role CHECK (role IN ('owner', 'developer', 'viewer'))
 );
@@ -118,6 +119,8 @@ CREATE TABLE audit_log (
     CONSTRAINT audit_log_detail CHECK (length(detail) <= 4000)
 );
 
+CREATE INDEX audit_log_by_age ON audit_log USING brin (bucket, at);  -- for its end; appended, so a page is a time
+
 ALTER TABLE memberships ENABLE ROW LEVEL SECURITY;
 CREATE POLICY one_tenant ON memberships TO ledgate_dashboard USING (merchant_id IS NOT DISTINCT FROM tenant());
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
@@ -130,7 +133,7 @@ GRANT INSERT ON memberships, recovery_codes, password_links, sessions, sign_in_t
 -- Nobody becomes an operator, or is disabled, through a browser.
 GRANT INSERT (id, email, name, password_hash, sessions_from, created_at) ON users TO ledgate_dashboard;
 GRANT UPDATE (name, password_hash, sealed_totp, totp_step, sessions_from) ON users TO ledgate_dashboard;
-GRANT UPDATE (role) ON memberships TO ledgate_dashboard;
+GRANT UPDATE (role, chosen_at) ON memberships TO ledgate_dashboard;
 GRANT UPDATE ON sessions, sign_in_tries TO ledgate_dashboard;
 GRANT DELETE ON memberships, recovery_codes, password_links, sessions, sign_in_tries TO ledgate_dashboard;
 
@@ -170,10 +173,11 @@ AS $$
     WHERE s.token_hash = wanted AND s.expires_at > statement_timestamp()
         AND (s.user_id IS NULL OR (u.disabled_at IS NULL AND s.began_at >= u.sessions_from))
 $$;
-CREATE FUNCTION memberships_of(wanted text) RETURNS TABLE (merchant_id text, bucket smallint, name text, role text)
+CREATE FUNCTION memberships_of(wanted text)
+RETURNS TABLE (merchant_id text, bucket smallint, name text, role text, created_at timestamptz, chosen_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 10 SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT m.id, m.bucket, m.name, p.role
+    SELECT m.id, m.bucket, m.name, p.role, p.created_at, p.chosen_at
     FROM memberships p JOIN merchants m ON m.id = p.merchant_id
     WHERE p.user_id = wanted
     ORDER BY m.name, m.id

@@ -27,13 +27,22 @@ async def test_a_right_password_opens_the_page_that_was_wanted(house: House, vis
     assert house.audit() == [(OWNER, "session.began")]
 
 
-async def test_who_works_for_several_begins_with_the_oldest_of_them(house: House, visitor: Browser) -> None:
-    """The quick start's merchant, not the demo shop's, which comes first by name."""
+async def test_who_works_for_several_begins_with_the_first_and_goes_on_where_they_were(
+    house: House, visitor: Browser, db: Connection
+) -> None:
+    """The quick start's merchant: not one that comes first by name or by id, and has added them since."""
     await demo.seed_shop(house.config.database_url, house.config)
+    user = await users.find(db, OWNER)
+    assert user
+    await users.grant(db, await merchants.add_merchant(db, "Aaa"), user.id, "developer")
     await visitor.sign_in()
     assert "Ledgate Demo owner" in visitor.text
     await visitor.get("/dashboard/account")
     assert "Show Chai Patti" in visitor.page.text
+    await visitor.post("/dashboard/merchant", merchant_id=demo.SHOP_ID)
+    again = house.browser()
+    await again.sign_in()
+    assert "Chai Patti owner" in again.text
 
 
 async def test_a_session_is_not_the_one_from_before(house: House, visitor: Browser) -> None:

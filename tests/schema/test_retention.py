@@ -15,6 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from dispatcher.histories import tend
+from gateway import audit
+from gateway.audit import OPERATORS, Actor
 from gateway.config import Config, load
 from kit import ids
 from kit.config import ConfigError
@@ -276,3 +278,15 @@ async def test_operators_see_what_is_kept(
     assert kept["delivery_attempts"]["oldest"] == str(day + timedelta(days=2))
     assert kept["events"]["newest"] == str(day + timedelta(days=39))
     assert kept["events"]["bytes"] > 0
+
+
+async def test_the_audit_log_ends_by_age_for_all_merchants(config: Config, db: Connection, conn: Conn) -> None:
+    """Whoever owns the table deletes, at most what is older than it is kept; 0 keeps all."""
+    actor = Actor(None, "a test")
+    for scope in (MERCHANT.scope, OPERATORS):
+        await audit.note(db, scope, actor, "user.renamed", "399")
+        await audit.note(db, scope, actor, "user.renamed", "401")
+    conn.execute("UPDATE audit_log SET at = at - object::int * interval '1 day'")
+    assert "audit.ended" not in _tend(msgspec.structs.replace(config, audit_retention=0), datetime.now(UTC).date())
+    assert _tend(config, datetime.now(UTC).date())["audit.ended"]["entries"] == 2
+    assert {row["object"] for row in conn.execute("SELECT object FROM audit_log")} == {"399"}

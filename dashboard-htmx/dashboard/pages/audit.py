@@ -46,6 +46,7 @@ async def show_audit(request: AnyRequest) -> Response[Any]:
         noun=noun,
         who=who,
         people=people,
+        kept=request.app.state.gateway.config.audit_retention,
     )
 
 

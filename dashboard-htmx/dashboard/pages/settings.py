@@ -56,6 +56,7 @@ async def turn_to_merchant(request: AnyRequest) -> Response[Any]:
         if chosen is None:
             raise NotFoundError("there is no such merchant")
         await conn.execute(sessions.SQL["turn_session"], {"id": me.id, "merchant_id": chosen.merchant_id})
+        await users.choose(conn, chosen.merchant_id, me.user_id or "")
         token = await sessions.renew(conn, me)
         await audit.note(conn, chosen.scope, visit.actor, "session.turned", me.user_id or "", role=chosen.role)
     say(request, f"You are at {chosen.name} now.", "info")
