@@ -141,7 +141,7 @@ def settle_in(url: str, merchant: Merchant, *, now: datetime) -> str:
     for event in past.business.events:
         for n, (which, answers) in enumerate(((told, (500, None, 503, 200)), ("whep_1", (200,)))):
             past.send(event, which, *answers, ordinal=n)
-    past.lay(url, days=lists.DAYS)
+    past.lay(url)
     return payment.id
 
 

@@ -18,6 +18,7 @@ from gateway.orders import Order
 from gateway.payments import CardView, Payment
 from gateway.refunds import Refund
 from kit import ids
+from schema import partitions
 
 NOW = datetime.now(UTC).replace(minute=10, second=0, microsecond=0)
 """Ten minutes into this hour."""
@@ -139,7 +140,7 @@ class Past:
         self.sent.append(sent)
         return sent.id
 
-    def lay(self, url: str, *, days: int = 62) -> None:
+    def lay(self, url: str) -> None:
         shop = Shop(
             merchant_id=self.whose.merchant_id, bucket=self.whose.bucket, name=self.whose.name, receipts="T", payments=0
         )
@@ -149,7 +150,11 @@ class Past:
                 " ON CONFLICT DO NOTHING",
                 [self.whose.merchant_id, self.whose.bucket, self.whose.name],
             )
-            write.make_partitions(conn, now=NOW, days=days)
+            covered = NOW.date() - timedelta(days=1)  # migrating has made those from yesterday on
+            for day in sorted({moment(event.at).date() for event in self.business.events}, reverse=True):
+                if day < covered:
+                    partitions.ensure(conn, day + timedelta(days=1 - partitions.DAYS_AHEAD))
+                    covered = day - timedelta(days=partitions.DAYS_AHEAD)
             write.write(conn, shop, self.business, self.sent, now=NOW)
             conn.execute("UPDATE figure_places SET from_id = '' WHERE merchant_id = %s", [self.whose.merchant_id])
         self.business, self.sent = Business(), []

@@ -76,7 +76,7 @@ async def test_the_database_behind_it(
 ) -> None:
     """Partitions, tables, migrations, statements; what this server does not count is said."""
     past.pay(NOW, 5)
-    past.lay(database_url, days=3)
+    past.lay(database_url)
     found = await operator.partitions(watcher)
     assert {one.history for one in found} == {"events", "deliveries", "delivery_attempts"}
     today = next(one for one in found if one.name == f"events_{NOW:%Y%m%d}")
