@@ -84,7 +84,7 @@ async def test_search_finds_by_whatever_is_at_hand(reader: Connection, mine: Mer
     assert await found("Asha") == [("handle", [100, 500, 600])]
     assert await found("asha.") == [("handle", [500, 600])]
     assert await found(" 1111 ") == [("last4", [300, 400]), ("handle", [200])]
-    for nothing in ("", "x", "pay_" + "0" * 26, "nobody@nowhere", "9999", "R-", "\0", "' OR 1=1", "%", "a" * 300):
+    for nothing in ("", "x", "pay_" + "0" * 26, "nobody@nowhere", "9999", "R-", "' OR 1=1", "%", "a" * 300):
         assert await found(nothing) == []
     (match,) = await payments.search(reader, mine, "asha.rao@ybl")
     assert match.filter is not None
