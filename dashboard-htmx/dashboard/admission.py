@@ -41,6 +41,8 @@ OPERATOR: Final = {"need": "operator"}
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FIELD, HEADER = "csrf", "x-csrf-token"
+LIVE = "x-live"
+"""The header by which the script tells what a page asks for by itself."""
 _SEEN_AFTER = 60  # seconds
 _PURPOSE = b"dashboard form\n"
 
@@ -152,9 +154,14 @@ async def _find(request: Request[Any, Any, Any], token: str) -> Session | None:
     gateway = request.app.state.gateway
     async with gateway.database.connection(reading=True) as conn:
         session = await sessions.find(conn, gateway.config, token)
-        if session is not None and session.signed_in and session.idle > _SEEN_AFTER:
+        if session is not None and session.signed_in and session.idle > _SEEN_AFTER and not _by_itself(request):
             await conn.execute(sessions.SQL["see_session"], {"id": session.id})
     return session
+
+
+def _by_itself(request: Request[Any, Any, Any]) -> bool:
+    """Whether a page asks that stands open, and nobody sits before it: or no session would ever end by idleness."""
+    return LIVE in request.headers or request.scope["path"].rstrip("/").endswith("/live")
 
 
 async def _judge_form(request: Request[Any, Any, Any], visit: Visit) -> None:

@@ -157,6 +157,17 @@ async def test_a_session_that_nothing_comes_with_ends(
     assert ((await owner.get("/dashboard")).url.path == "/login") is ends
 
 
+async def test_a_page_that_stands_open_keeps_no_session_alive(house: House, owner: Browser) -> None:
+    """What it asks for by itself, by its stream or by the script, is nobody's sitting there."""
+    house.app.state.gateway.leaving = lambda: True
+    _forward(house, 11.9 * 3600)
+    assert (await owner.client.get("/dashboard/live")).status_code == 200
+    shown = await owner.client.get("/dashboard/payments", headers={"hx-request": "true", "x-live": "1"})
+    assert shown.status_code == 200
+    _forward(house, 0.2 * 3600)
+    assert (await owner.get("/dashboard")).url.path == "/login"
+
+
 async def test_a_session_ends_whatever_happens(house: House, owner: Browser) -> None:
     for _ in range(14):
         _forward(house, 11 * 3600)

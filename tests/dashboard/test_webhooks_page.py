@@ -106,6 +106,29 @@ async def test_a_new_secret_is_shown_once_and_the_old_one_signs_on(
     assert too_long.status_code == 400
 
 
+async def test_a_second_click_ends_no_secret_that_receivers_still_have(
+    house: House, owner: Browser, db: Connection
+) -> None:
+    """Only the one before signs too: made anew twice, the first one would end at once, and no receiver has another."""
+    endpoint = default_endpoint(house.conn)
+    await owner.get(HERE)
+    path = f"{HERE}/endpoints/{endpoint}/secret/regenerate"
+    form = owner.page.text.partition(f'action="{path}"')[2].partition("</form>")[0]
+    found = re.search(r'name="key" value="([^"]+)"', form)
+    assert found
+    for _ in range(2):
+        await owner.post(path, on="webhooks", overlap="3600", key=found[1])
+        now = await endpoints.read_secret(db, make_sealer(house.config), None, **WHOSE)
+        assert now
+        assert now.webhook_secret in html.unescape(owner.page.text)
+    (row,) = house.conn.execute("SELECT sealed_previous_secret FROM endpoints WHERE is_default").fetchall()
+    before = make_sealer(house.config).unseal(
+        row["sealed_previous_secret"], context=f"webhook-secret:{MERCHANT.merchant_id}"
+    )
+    assert before.decode() == SECRET
+    assert [action for _, action in house.audit()] == ["endpoint.secret_regenerated"]
+
+
 async def test_a_url_that_is_refused_says_why_beside_its_field(house: House, owner: Browser) -> None:
     await owner.get(HERE)
     for url, told in (
@@ -234,7 +257,7 @@ async def test_trouble_says_what_why_and_offers_the_button_that_mends_it(
     await owner.get(HERE)
     for text in (
         "Ledgate turned it off 3 d ago", "Every attempt failed for 5 days", "Turn on and send what it missed",
-        "Held up", "57 failures in a row, for 2 d", "HTTP 503", "It is mended: send now", "turns it off in 3 d",
+        "Held up", "57 failures in a row for 2 d", "HTTP 503", "It is mended: send now", "turns it off in 3 d",
     ):  # fmt: skip
         assert text in owner.text, text
     assert "<script>alert" not in owner.page.text

@@ -38,10 +38,17 @@ class Enable(msgspec.Struct, frozen=True):
 
 
 class Regenerate(msgspec.Struct, frozen=True):
-    """A new secret."""
+    """A new secret. `key` makes a second click harmless: it would end the secret that receivers still have."""
 
     overlap: Annotated[int, Meta(ge=0, le=604_800)] = 86_400
+    key: Annotated[str, Meta(max_length=100)] = ""
     on: Literal["webhooks", "endpoint"] = "endpoint"
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What is kept of a form that may come twice: for whom it was, never the secret."""
+
+    endpoint: str
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -147,13 +154,20 @@ async def regenerate_secret(request: AnyRequest, endpoint_id: FromPath[str]) -> 
     form = await forms.read(request, Regenerate)
     gateway, visit = request.app.state.gateway, visit_of(request)
     merchant = visit.merchant
+    asked, place = RegenerateSecret(form.overlap), f"{HERE}/{known(endpoint_id)}/secret"
     async with gateway.database.transaction() as conn:
-        secret = await endpoints.regenerate_secret(
-            conn, merchant, gateway.sealer, known(endpoint_id), RegenerateSecret(form.overlap)
-        )
-        await audit.note(
-            conn, merchant.scope, visit.actor, "endpoint.secret_regenerated", endpoint_id, overlap_seconds=form.overlap
-        )
+
+        async def make() -> tuple[int, Made]:
+            await endpoints.regenerate_secret(conn, merchant, gateway.sealer, endpoint_id, asked)
+            await audit.note(
+                conn, merchant.scope, visit.actor, "endpoint.secret_regenerated", endpoint_id,
+                overlap_seconds=form.overlap,
+            )  # fmt: skip
+            return 200, Made(endpoint_id)
+
+        key = form_key(form.key, asked)
+        await idempotency.once(conn, merchant, gateway.sealer, make, key=key, path=place, request=asked)
+        secret = await endpoints.read_secret(conn, merchant, gateway.sealer, endpoint_id)
     return await _with_secret(request, endpoint_id, form.on, secret, fresh=True)
 
 

@@ -208,7 +208,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
   for (const one of event.detail.elt.querySelectorAll("[data-once]")) one.value = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18))));
 });
 document.addEventListener("htmx:configRequest", (event) => {
-  const { verb, formData } = event.detail;
+  const { verb, formData, headers, triggeringEvent } = event.detail;
+  if (triggeringEvent?.type === "live") headers["X-Live"] = "1"; // nobody sits there: the session may end
   if (verb === "get") for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
 });
 
