@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar.response import Redirect
 
-from dashboard import addresses, cookies, sessions
+from dashboard import addresses, cookies, sessions, zones
 from dashboard.sessions import Session
 from gateway.audit import Actor
 from gateway.checkout import visitors
@@ -114,6 +114,7 @@ async def admit(request: Request[Any, Any, Any]) -> Redirect | None:
     need = _need(request)
     if need == "public":
         return None
+    zones.take(request)
     gateway = request.app.state.gateway
     token = cookies.read_token(request, gateway.config)
     address = visitors.address(request, gateway.config.proxies)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dashboard import durations
+from dashboard import durations, zones
 from gateway.checkout.amounts import shown as amount
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _detail(name: str, value: object) -> tuple[str, str]:
         return label, durations.span(value) if value else "none"
     if name in _MOMENTS and isinstance(value, str):
         with contextlib.suppress(ValueError):
-            return label, f"{datetime.fromisoformat(value).astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+            return label, zones.minute(datetime.fromisoformat(value))
     if isinstance(value, bool):
         return label, "yes" if value else "no"
     if isinstance(value, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIELDS = ("status", "event", "endpoint", "payment", "code", "when", "from", "to")
+_MOMENTS = frozenset({"from", "to"})
 STATUSES: tuple[DeliveryStatus, ...] = get_args(DeliveryStatus)
 WHEN = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 CODES = {
@@ -39,8 +41,13 @@ class Narrowed(NamedTuple):
 
 
 def given(query: Mapping[str, str]) -> dict[str, str]:
-    """The fields that an address fills."""
-    return {name: value for name in FIELDS if (value := query.get(name, "").strip())}
+    """The fields that an address fills; a moment that says its zone becomes one of the reader's, as forms want it."""
+    found = {name: value for name in FIELDS if (value := query.get(name, "").strip())}
+    for name in _MOMENTS & found.keys():
+        if found[name].endswith("Z"):
+            with contextlib.suppress(BadRequestError):  # it stays, and is told when it is read
+                found[name] = typed.moment(typed.read_moment(found[name], name))
+    return found
 
 
 def read(query: Mapping[str, str], now: datetime) -> Narrowed:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response
 from litestar.response import Redirect
 
-from dashboard import addresses, assets, cookies, navigation, words
+from dashboard import addresses, assets, cookies, navigation, words, zones
 from dashboard.admission import FIELD, HEADER, csrf_token
 from dashboard.cookies import Flash
 from gateway.errors import RateLimitedError
@@ -74,6 +74,7 @@ def render(
         "csrf_header": HEADER,
         "flashes": [*came, *state.pop("flashes", [])],
         "theme": cookies.read_theme(request),
+        "clock": zones.name(),
         "static": assets.base(),
         "test_mode": gateway.config.test_mode,
     } | context

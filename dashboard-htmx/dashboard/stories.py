@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from dashboard import typed
+from dashboard import typed, zones
 from gateway.checkout.amounts import shown as money
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def moment(self) -> str:
         """For the address of the page as it was just then."""
-        return typed.moment(self.at)
+        return typed.address(self.at)
 
 
 class Day(NamedTuple):
-    """The steps of one day, UTC."""
+    """The steps of one day, the reader's."""
 
     at: datetime
     steps: list[Step]
@@ -176,7 +176,7 @@ def _tries(number: int | None) -> str:
 
 
 def _day(at: datetime) -> object:
-    return at.astimezone(UTC).date()
+    return zones.here(at).date()
 
 
 _TELLERS: dict[Source, Callable[[Entry, str], Step]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from dashboard import zones
 from gateway.checkout import amounts
 from gateway.errors import BadRequestError
 from gateway.money import MAX_AMOUNT
@@ -45,8 +46,13 @@ def read_amount(text: str, currency: str, field: str) -> int:
     return minor
 
 
-def read_moment(text: str, field: str) -> datetime:
-    """A date, or a date with a time, in UTC unless it says another zone: `2026-11-22`, `2026-11-22T13:05:09.5`.
+def read_moment(text: str, field: str, *, days: int = 0) -> datetime:
+    """A date, or a date with a time, where the reader is unless it says a zone: `2026-11-22`, `2026-11-22T13:05:09.5Z`.
+
+    Args:
+        text: what was typed, or stands in an address.
+        field: of the form.
+        days: so many later, as the reader's calendar counts them: not all have 24 hours.
 
     Raises:
         BadRequestError: it is none.
@@ -55,16 +61,29 @@ def read_moment(text: str, field: str) -> datetime:
     try:
         # A plus sign in an address is read as a space.
         found = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        found += timedelta(days=days)
+        found = (found if found.tzinfo else found.replace(tzinfo=zones.reader())).astimezone(UTC)
     except (ValueError, OverflowError):
         found = None
     if found is None or found.year not in _YEARS or len(text) > _MOST:
-        raise BadRequestError("Enter a date and a time, in UTC.", field=field, reason="field_invalid") from None
+        raise BadRequestError("Enter a date and a time.", field=field, reason="field_invalid") from None
     return found
 
 
 def moment(when: datetime) -> str:
     """As `<input type="datetime-local">` wants it, to the millisecond, not before `when`: 12:00:00.0001 is …00.001."""
-    rest = -when.microsecond % 1000
-    shown = (when.astimezone(UTC) + timedelta(microseconds=rest)).replace(tzinfo=None)
-    return shown.isoformat(timespec="milliseconds" if shown.microsecond else "seconds")
+    return _written(zones.here(to_millisecond(when)))
+
+
+def address(when: datetime) -> str:
+    """The same as an address has it, whoever follows it: in UTC, and it says so."""
+    return _written(to_millisecond(when).astimezone(UTC)) + "Z"
+
+
+def to_millisecond(when: datetime) -> datetime:
+    """The first one that is not before: more is written nowhere."""
+    return when + timedelta(microseconds=-when.microsecond % 1000)
+
+
+def _written(shown: datetime) -> str:
+    return shown.replace(tzinfo=None).isoformat(timespec="milliseconds" if shown.microsecond else "seconds")

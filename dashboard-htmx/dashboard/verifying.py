@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from dashboard import durations, endpoint_forms
+from dashboard import durations, endpoint_forms, zones
 from gateway.api.signatures import turns
 from gateway.evidence import gather
 from gateway.mistakes import WORDS, Reason
@@ -120,7 +120,7 @@ def _body(found: Diagnosis) -> Step:
 
 
 def _secret(checks: Checks) -> Step:
-    until = f" until {checks.secret_until:%-d %b %Y, %H:%M} UTC" if checks.secret_until else ""
+    until = f" until {zones.minute(checks.secret_until)}" if checks.secret_until else ""
     told: dict[str | None, tuple[Result, str]] = {
         "current": ("good", "It is the one that signs now."),
         "previous": ("open", f"It is the one before; it signs, or signed, beside the new one{until}."),

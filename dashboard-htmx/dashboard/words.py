@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dashboard import audit_words, durations, instruments, json_text, subjects
+from dashboard import audit_words, durations, instruments, json_text, subjects, zones
 from gateway.checkout.amounts import shown as amount
 
 if TYPE_CHECKING:
@@ -39,14 +39,20 @@ def ago(time: datetime | None) -> str:
     return f"{text} ago" if seconds > 0 else f"in {text}"
 
 
-def full(time: datetime) -> str:
+def universal(time: datetime) -> str:
     """To the second, in UTC: `22 Nov 2026, 13:05:09 UTC`."""
     return f"{time.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
 
 
+def both(time: datetime) -> str:
+    """As the reader's clock has it, and in UTC where that is another."""
+    shown, utc = zones.full(time), universal(time)
+    return shown if shown == utc else f"{shown} ({utc})"
+
+
 def day(time: datetime) -> str:
-    """`22 Nov 2026`."""
-    return f"{time.astimezone(UTC):%-d %b %Y}"
+    """`22 Nov 2026`, where the reader is."""
+    return f"{zones.here(time):%-d %b %Y}"
 
 
 def tail(made: str) -> str:
@@ -55,8 +61,8 @@ def tail(made: str) -> str:
 
 
 def clock(time: datetime) -> str:
-    """To the millisecond, in UTC: `13:05:09.081`."""
-    return f"{time.astimezone(UTC):%H:%M:%S}.{time.microsecond // 1000:03}"
+    """To the millisecond, where the reader is: `18:35:09.081`."""
+    return f"{zones.here(time):%H:%M:%S}.{time.microsecond // 1000:03}"
 
 
 def iso(time: datetime) -> str:
@@ -100,7 +106,10 @@ def initials(text: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "amount": amount,
     "ago": ago,
-    "full": full,
+    "full": zones.full,
+    "universal": universal,
+    "both": both,
+    "zone": zones.name,
     "day": day,
     "iso": iso,
     "clock": clock,

@@ -46,7 +46,7 @@ async def show_overview(request: AnyRequest) -> Response[Any]:
         BadRequestError: a period or a currency that there is not.
     """
     query, gateway = request.query_params, request.app.state.gateway
-    merchant, now, zone = visit_of(request).merchant, datetime.now(UTC), zones.of(zones.told(request))
+    merchant, now, zone = visit_of(request).merchant, datetime.now(UTC), zones.reader()
     asked, currency = query.get("period", _USUAL), query.get("currency", "")
     if asked not in glance.NAMES or (currency and currency not in CURRENCIES):
         raise BadRequestError("The address of this page is not right.", reason="parameter_invalid")

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
-from dashboard import stories, typed, words
+from dashboard import stories, typed, zones
 from dashboard.admission import visit_of
 from dashboard.reading import news
 from dashboard.reading.timeline import Timeline, timeline
@@ -152,7 +152,7 @@ async def _at(request: AnyRequest, payment_id: str, asked: str) -> tuple[Timelin
             pass
     found = await read(request, payment_id)  # raises, where there is no such payment at any moment
     if asked and error is None:
-        text = f"The payment was not there yet: it was made on {words.full(found.payment.created_at)}."
+        text = f"The payment was not there yet: it was made on {zones.full(found.payment.created_at)}."
         error = BadRequestError(text, field="as_of", reason="field_invalid")
     return found, error
 
@@ -191,13 +191,16 @@ def _then(refund: Refund, as_of: datetime | None) -> Refund:
 
 def _around(found: Timeline) -> dict[str, str]:
     """The moments before and after the one that is shown at which something happened, for addresses."""
-    shown = found.as_of or datetime.now(UTC)
-    texts = list(dict.fromkeys(typed.moment(at) for at in found.moments))
-    before = [text for text in texts if text < typed.moment(shown)]
-    after = [text for text in texts if text > typed.moment(shown)]
+    shown = typed.to_millisecond(found.as_of or datetime.now(UTC))
+    known = list(dict.fromkeys(typed.to_millisecond(at) for at in found.moments))
+    before = [at for at in known if at < shown]
+    after = [at for at in known if at > shown]
     if found.as_of is None:
-        before, after = texts[:-1], []
-    return {"before": before[-1] if before else "", "after": after[0] if after else ""}
+        before, after = known[:-1], []
+    return {
+        "before": typed.address(before[-1]) if before else "",
+        "after": typed.address(after[0]) if after else "",
+    }
 
 
 def _moves(found: Timeline, waiting: list[str], unsettled: list[Refund]) -> bool:

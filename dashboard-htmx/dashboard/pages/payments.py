@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +29,6 @@ HERE = "/dashboard/payments"
 A_PAGE = 25
 _NEWS = 50  # payments that are counted
 _TEXT_MOST = 100  # characters
-_DAY = timedelta(days=1)
 STATUSES = (("", "Any status"), ("success", "Successful"), ("pending", "Pending"), ("failed", "Failed"))
 METHODS = (("", "Any method"), ("upi", "UPI"), ("card", "Card"))
 
@@ -66,7 +64,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             amount_from=typed.read_amount(self.least, money, "least") if self.least else None,
             amount_to=typed.read_amount(self.most, money, "most") if self.most else None,
             created_from=typed.read_moment(self.since, "since") if self.since else None,
-            created_to=typed.read_moment(self.until, "until") + _DAY if self.until else None,
+            created_to=typed.read_moment(self.until, "until", days=1) if self.until else None,
         )
 
     @property

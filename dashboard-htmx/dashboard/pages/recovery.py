@@ -136,7 +136,7 @@ async def show_recovery(request: AnyRequest, recovery_id: FromPath[str]) -> Resp
     async with request.app.state.gateway.database.connection(reading=True) as conn:
         found = await recoveries.get(conn, merchant, _known(recovery_id))
         names = await _names(conn, merchant)
-    log = {"when": "", "from": typed.moment(found.since), "to": typed.moment(found.until)}
+    log = {"when": "", "from": typed.address(found.since), "to": typed.address(found.until)}
     if found.endpoint:
         log["endpoint"] = found.endpoint
     return render(
