@@ -124,7 +124,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "initials": initials,
     "instrument": instruments.masked,
     "subject_address": subjects.address,
-    "page_of": subjects.page,
     "audit_details": audit_words.details,
     "how": instruments.how,
     "json_tokens": json_text.tokens,

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import dashboard
@@ -19,6 +20,7 @@ from dashboard.render import environment
 from dashboard.warm import warm
 from gateway import audit, demo, merchants, passwords, totp, users
 from gateway.audit import Actor
+from kit import ids
 from kit.db import Connection
 from tests.dashboard.conftest import OWNER, VIEWER, Browser, House
 
@@ -199,6 +201,23 @@ async def test_the_audit_log_is_read_a_page_at_a_time_and_narrowed(
     assert "them" not in owner.text
     for wrong in ("about=x", "after=1", "after=aud_'"):
         assert (await owner.get(f"/dashboard/audit?{wrong}")).status_code == 400
+
+
+async def test_the_audit_log_leads_to_what_is_still_there(house: House, owner: Browser, db: Connection) -> None:
+    """Of an endpoint that was deleted since, or a delivery that is no longer kept, the id stands there alone."""
+    house.app.state.gateway.config = msgspec.structs.replace(house.config, event_retention=30)
+    now = time.time()
+    (row,) = house.conn.execute("SELECT id FROM endpoints").fetchall()
+    there = [row["id"], ids.made("dlv", int((now - 29 * 86_400) * 1e6), 1), "rcv_01m822c074e4crvxt7d34f4c3b", "pay_1"]
+    gone = ["whep_01m822c074e4crvxt7d34f4c3b", ids.made("dlv", int((now - 31 * 86_400) * 1e6), 1)]
+    scope = {"merchant_id": demo.MERCHANT_ID, "bucket": merchants.bucket_of(demo.MERCHANT_ID)}
+    for one in (*there, *gone):
+        await audit.note(db, scope, Actor(None, "robot"), "endpoint.changed", one)
+    await owner.get("/dashboard/audit")
+    table = owner.page.text.partition("<tbody>")[2]
+    links = re.findall(r'<td data-label="On"><a href="([^"]+)"', table)
+    assert [any(link.endswith(one) for link in links) for one in (*there, *gone)] == [True] * 4 + [False] * 2
+    assert all(one in table for one in gone)
 
 
 @pytest.mark.parametrize(

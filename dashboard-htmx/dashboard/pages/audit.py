@@ -6,10 +6,11 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from dashboard import subjects
 from dashboard.admission import OWNER, visit_of
 from dashboard.audit_words import NOUNS, SAYS
 from dashboard.render import render
-from gateway import audit, users
+from gateway import audit, endpoints, users
 from gateway.errors import BadRequestError
 from kit import ids
 
@@ -34,6 +35,8 @@ async def show_audit(request: AnyRequest) -> Response[Any]:
             conn, visit.merchant.scope, limit=_A_PAGE, after=after, action=noun or None, user_id=who or None
         )
         people = await users.members(conn, visit.merchant.merchant_id)
+        known = {one.id for one in (await endpoints.page(conn, visit.merchant, disable_after=None)).data}
+    days = request.app.state.gateway.config.event_retention
     return render(
         request,
         "audit.html",
@@ -46,6 +49,7 @@ async def show_audit(request: AnyRequest) -> Response[Any]:
         noun=noun,
         who=who,
         people=people,
+        links={one.object: subjects.standing(one.object, known, days=days) for one in found},
         kept=request.app.state.gateway.config.audit_retention,
     )
 
