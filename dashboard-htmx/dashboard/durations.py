@@ -62,5 +62,5 @@ def _written(seconds: int) -> str:
 def took(milliseconds: float | None) -> str:
     """How long an attempt took: `84 ms`, `1.2 s`; nothing where there was none."""
     if milliseconds is None:
-        return "—"
+        return "\N{EN DASH}"
     return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"  # noqa: PLR2004

@@ -48,7 +48,8 @@ def of(card: EndpointCard, now: datetime) -> Trouble | None:
 def _told(card: EndpointCard, now: datetime) -> Trouble:
     one, health = card.endpoint, card.endpoint.health
     waiting = f"{card.traffic.open:,} deliveries wait. " if card.traffic.open > 1 else ""
-    failing = _failing(one, now)
+    since = _since(health.failing_since, now)
+    failing = _failing(one, since)
     match card.state:
         case "disabled_by_us":
             ago = f" {durations.span((now - one.disabled_at).total_seconds())} ago" if one.disabled_at else ""
@@ -76,23 +77,23 @@ def _told(card: EndpointCard, now: datetime) -> Trouble:
             )
         case _:
             return Trouble(
-                f"Every attempt fails{_since(health.failing_since, now)}.",
-                failing,
+                f"Every attempt has failed{since}." if since else "Every attempt fails.",
+                _failing(one),
                 f"{waiting}Each is tried again by its schedule.{_end(one, now)}",
                 "",
             )
 
 
-def _failing(one: Endpoint, now: datetime) -> str:
+def _failing(one: Endpoint, since: str = "") -> str:
     health = one.health
     times = f"{health.failures:,} failure{'s' if health.failures != 1 else ''} in a row"
     last = _sentence(health.last_error or "unknown")
     hint = " It may have another secret." if health.last_error in _REFUSED else ""
-    return f"{times}{_since(health.failing_since, now)}. The last: {last}{hint}"
+    return f"{times}{since}. The last: {last}{hint}"
 
 
 def _since(at: datetime | None, now: datetime) -> str:
-    return f", for {durations.span((now - at).total_seconds())}" if at else ""
+    return f" for {durations.span((now - at).total_seconds())}" if at else ""
 
 
 def _end(one: Endpoint, now: datetime) -> str:

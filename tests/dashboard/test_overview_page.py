@@ -122,7 +122,7 @@ async def test_trouble_has_its_reason_and_the_button_that_mends_it(
     )
     for browser in (owner, viewer):
         await browser.get(HERE)
-        assert "57 failures in a row, for 2 d" in browser.text
+        assert "57 failures in a row for 2 d" in browser.text
         assert "HTTP 503" in browser.text
         assert "<script>alert" not in browser.page.text
         assert "<img src=x" not in browser.page.text

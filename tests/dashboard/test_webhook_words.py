@@ -59,7 +59,7 @@ def test_spans(seconds: float, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "told"), [(None, "—"), (0, "0 ms"), (999.4, "999 ms"), (1234, "1.2 s"), (10_000, "10.0 s")]
+    ("took", "told"), [(None, "\N{EN DASH}"), (0, "0 ms"), (999.4, "999 ms"), (1234, "1.2 s"), (10_000, "10.0 s")]
 )
 def test_how_long_an_answer_took(took: float | None, told: str) -> None:
     assert durations.took(took) == told
@@ -121,8 +121,8 @@ def _card(state: Any, *, waiting: int = 3, trouble: bool = True, **health: Any) 
 @pytest.mark.parametrize(
     ("card", "told", "mend"),
     [
-        (_card("failing"), ("Every attempt fails, for 1 d.", "3 deliveries wait.", "turns it off in 4 d"), ""),
-        (_card("failing", failures=1), ("1 failure in a row, for 1 d. The last: HTTP 503.",), ""),
+        (_card("failing"), ("Every attempt has failed for 1 d.", "3 deliveries wait.", "turns it off in 4 d"), ""),
+        (_card("failing", failures=1), ("1 failure in a row. The last: HTTP 503.",), ""),
         (_card("failing", last_error="HTTP 401"), ("HTTP 401. It may have another secret.",), ""),
         (_card("failing", will_be_disabled_at=None), ("Each is tried again by its schedule.",), ""),
         (
