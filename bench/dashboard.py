@@ -29,16 +29,23 @@ from bench import lists, plans
 from bench import pages as whole
 from bench.stage import PLANNED, stage
 from dashboard.reading import news, operator, overview, payments, timeline, webhooks
-from gateway import figures, keys, recoveries
+from gateway import figures, keys, listing, recoveries
 from gateway.listing import Paging
 from gateway.logs import DeliveryFilter
 from gateway.merchants import Merchant
 from kit.db import Connection
+from outbox.recoveries import Recovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MERCHANT = Merchant(lists.MERCHANT, int(lists.SCOPE["bucket"]), "Large", "", frozenset())
+WHOLE = "operator, queue"
+"""The one page that reads a table as a whole: the queue, which stays small."""
+
+_MOST = listing.WALK + 2_000
+"""Rows of an index that one statement looks at: a walk of a list, and what is counted beside it."""
+
 _LARGE = re.compile(r"on (?:payments|orders|refunds|events|deliveries|delivery_attempts|outbox|figures)")
 _EXPLAIN = (
     "LOAD 'auto_explain'",
@@ -123,6 +130,8 @@ def pages(conn: psycopg.Connection[Any], *, now: datetime) -> Iterator[Page]:
         yield Page(name, _log(sought, paging, codes))
     yield Page("delivery", lambda c: webhooks.delivery(c, MERCHANT, delivery))
     yield Page("recoveries", lambda c: recoveries.page(c, MERCHANT, Paging(limit=25)))
+    for status in ("failed", "missed", "success"):
+        yield Page(f"dry run, {status}", _dry_run(status, now))
     for name, wanted, paging in (
         ("events", webhooks.EventFilter(), Paging(limit=25)),
         ("events, deep", webhooks.EventFilter(), Paging(limit=25, after=deep_event)),
@@ -170,16 +179,13 @@ async def measure(url: str, *, now: datetime, times: int) -> AsyncIterator[Resul
         found = list(pages(owner, now=now))
     for page in found:
         role = "ledgate_operator" if page.operator else "ledgate_api"
-        async with await _connect(url, role) as conn:
-            await page.read(conn)
-            took = []
-            for _ in range(times):
-                began = time.perf_counter()
-                await page.read(conn)
-                took.append((time.perf_counter() - began) * 1000)
+        took = await _timed(url, role, page.read, times) if times else []
         explained = await _explained(url, role, page.read)
         tops = [one["Plan"] for one in explained]
         wrong = {fault for top in tops for fault in plans.faults(top) if "Sort" in fault or _LARGE.search(fault)}
+        if page.name == WHOLE:
+            wrong -= {"Seq Scan on outbox"}
+        wrong |= {f"{n} rows of {name}" for top in tops for name, n in plans.read(top).items() if n > _MOST}
         yield Result(
             page.name,
             statistics.median(took) if took else 0.0,
@@ -219,6 +225,17 @@ async def _connect(url: str, role: str) -> Connection:
     conn.prepare_threshold = 0
     await conn.execute(f"SET ROLE {role}".encode())
     return conn
+
+
+async def _timed(url: str, role: str, read: Read, times: int) -> list[float]:
+    took = []
+    async with await _connect(url, role) as conn:
+        await read(conn)
+        for _ in range(times):
+            began = time.perf_counter()
+            await read(conn)
+            took.append((time.perf_counter() - began) * 1000)
+    return took
 
 
 async def _explained(url: str, role: str, read: Read) -> list[dict[str, Any]]:
@@ -262,6 +279,11 @@ def _timeline(payment_id: str, as_of: datetime | None) -> Read:
 
 def _log(where: DeliveryFilter, paging: Paging, codes: tuple[int, int] | None) -> Read:
     return lambda conn: webhooks.log(conn, MERCHANT, where, paging, codes=codes)
+
+
+def _dry_run(status: Recovers, now: datetime) -> Read:
+    since = now - timedelta(days=lists.DAYS)
+    return lambda conn: recoveries.dry_run(conn, MERCHANT, since=since, status=status, glance=True)
 
 
 def _events(where: webhooks.EventFilter, paging: Paging) -> Read:

@@ -120,6 +120,7 @@ class Scale(msgspec.Struct, frozen=True):
 
     payments: int = 2_000_000
     deliveries: int = 5_000_000
+    days: int = DAYS
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -151,14 +152,14 @@ class Result(msgspec.Struct, frozen=True):
 
 def fill(conn: psycopg.Connection[Any], scale: Scale, *, now: datetime) -> Iterator[tuple[str, float]]:
     """Fill one merchant's lists up to `now`; tells each step and its seconds. `conn` autocommits as the owner."""
-    began = now - timedelta(days=DAYS)
+    began = now - timedelta(days=scale.days)
     with conn.transaction():
-        for day in range(-DAYS, 1, partitions.DAYS_AHEAD):
+        for day in range(-scale.days, 1, partitions.DAYS_AHEAD):
             partitions.ensure(conn, (now + timedelta(days=day)).date())
     conn.execute("INSERT INTO merchants VALUES (%s, %s, 'Large', now())", [MERCHANT, SCOPE["bucket"]])
     for table, count in (("a", scale.payments), ("e", scale.deliveries // 2)):
         text = _IDS.format(
-            table=table, characters=_CHARACTERS, began=int(began.timestamp() * 1000), days=DAYS, count=count
+            table=table, characters=_CHARACTERS, began=int(began.timestamp() * 1000), days=scale.days, count=count
         )
         conn.execute(text.encode())
         conn.execute(f"ANALYZE {table}".encode())

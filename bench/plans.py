@@ -88,6 +88,17 @@ def indexes(plan: dict[str, Any]) -> frozenset[str]:
     )
 
 
+def read(plan: dict[str, Any]) -> dict[str, int]:
+    """How many rows a plan looked at by each index, those included that a filter then refused."""
+    found: dict[str, int] = {}
+    for node in _nodes(plan):
+        if "Index Name" in node:
+            rows = sum(node.get(name, 0) for name in ("Actual Rows", "Rows Removed by Filter"))
+            name = _parent(node["Index Name"])
+            found[name] = found.get(name, 0) + int(rows * node.get("Actual Loops", 0))
+    return found
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for child in plan.get("Plans", ()):
