@@ -31,6 +31,7 @@ SAYS = {
     "session.ended": "Signed out",
     "session.others_ended": "Signed out of all other browsers",
     "session.turned": "Turned to this merchant",
+    "session.left": "Turned away from this merchant",
     "sign_in.by_key": "Came in with an API key",
     "user.created": "User made",
     "user.invited": "User invited",

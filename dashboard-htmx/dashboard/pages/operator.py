@@ -120,6 +120,8 @@ async def leave(request: AnyRequest) -> Response[Any]:
     async with gateway.database.transaction() as conn:
         await conn.execute(sessions.SQL["turn_session"], {"id": visit.me.id, "merchant_id": None})
         token = await sessions.renew(conn, visit.me)
+        if visit.me.role is not None:
+            await audit.note(conn, visit.merchant.scope, visit.actor, "session.left", visit.me.user_id or "")
     response = go(request, operations.MERCHANTS)
     response.cookies.append(cookies.session(gateway.config, token))
     return response
