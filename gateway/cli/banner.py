@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.panel import Panel
@@ -16,8 +18,6 @@ from gateway.cli.first_payment import BODY
 from gateway.demo import KEY_ID, ORDER_IDS, PASSWORD, SECRET, USERS, WEBHOOK_SECRET
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gateway.cli.screen import Screen
 
 
@@ -53,6 +53,8 @@ def show(screen: Screen, facts: Facts) -> None:
                 ("Open ", "bold"), f"http://localhost:{facts.demo_shop_port}", (" and buy something.", "bold")
             )
         )
+        screen.say("[bold]Give the dashboard a month of the past to show:[/]")
+        screen.say(Text(f"{shown(Path(sys.executable).with_name('ledgate'))} demo"))
         screen.say("[bold]The checkout by itself:[/]")
         screen.say(Text(_checkout(facts.checkout_port)))
         screen.say("[bold]Make a payment:[/]")
@@ -81,12 +83,12 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("API", f"http://localhost:{facts.port}/api/v1"),
         ("API docs", f"http://localhost:{facts.port}/docs"),
         ("Dashboard", f"http://localhost:{facts.dashboard_port}"),
+        *([("  sign in as", f"{USERS[0].email} with {PASSWORD}")] if facts.test_mode else []),
         ("Demo shop", f"http://localhost:{facts.demo_shop_port}"),
         ("Checkout", f"http://localhost:{facts.checkout_port}/checkout.js"),
         ("Webhooks received", f"http://localhost:{facts.test_merchant_port}/received"),
     ]
     if facts.test_mode:
-        rows += [("Sign in there as", f"{USERS[0].email} with {PASSWORD}")]
         rows += [("API key", KEY_ID), ("API secret", SECRET), ("Webhook secret", WEBHOOK_SECRET)]
     else:
         rows += [("Credentials", "yours: the public demo ones exist with TEST_MODE=true only")]

@@ -22,7 +22,8 @@ def test_a_user_is_made_and_gets_a_link(ledgate: Ledgate, conn: Conn) -> None:
     assert (found["joined"], found["memberships"]) == (False, [{"merchant_id": "mer_demo", "role": "developer"}])
     (noted,) = conn.execute("SELECT merchant_id, actor, action FROM audit_log").fetchall()
     assert noted == {"merchant_id": "mer_demo", "actor": "command line", "action": "user.created"}
-    assert ledgate("users", "create", "new@shop.test", "Again").code == 1
+    again = ledgate("users", "create", "new@shop.test", "Again", "--merchant", "mer_demo")
+    assert (again.code, "ledgate users grant new@shop.test owner --merchant mer_demo" in again.err) == (1, True)
     assert ledgate("users", "create", "no address", "X").code == 1
     assert ledgate("users", "create", "a@shop.test", "X", "--merchant", "mer_none").code == 1
     assert conn.execute("SELECT count(*) AS n FROM users WHERE email = 'a@shop.test'").fetchone() == {"n": 0}
@@ -33,6 +34,8 @@ def test_a_user_is_changed(ledgate: Ledgate, conn: Conn) -> None:
     assert ledgate("users", "revoke", demo, "--merchant", "mer_demo").code == 1, "the last owner"
     assert ledgate("users", "grant", "viewer@ledgate.test", "owner", "--merchant", "mer_demo").code == 0
     assert ledgate("users", "revoke", demo, "--merchant", "mer_demo").code == 0
+    again = ledgate("users", "revoke", demo, "--merchant", "mer_demo")
+    assert (again.code, f"{demo} does not work for mer_demo" in again.err) == (1, True)
     assert ledgate("users", "operator", demo).code == 0
     assert ledgate("users", "operator", demo, "--off").code == 0
     assert ledgate("users", "second-factor", demo).out == "no\n"

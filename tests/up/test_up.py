@@ -91,6 +91,7 @@ def test_the_screen_tells_where_everything_is_and_fits_a_plain_terminal_of_80_co
         f"Open http://localhost:{stack.ports[3]} and buy something.",
         f"http://localhost:{stack.ports[4]}",
         "demo@ledgate.test with ledgate-demo",
+        "bin/ledgate demo\n",
         "key_test_abc123",
         "secret_test_xyz789",
         "whsec_test_abc123",
@@ -276,7 +277,13 @@ def test_a_process_that_dies_takes_everything_down_and_is_named(run):
 
 @pytest.mark.parametrize(
     ("index", "variable"),
-    [(0, "PORT"), (1, "LEDGATE_TEST_MERCHANT_PORT"), (2, "LEDGATE_CHECKOUT_PORT"), (3, "LEDGATE_DEMO_SHOP_PORT")],
+    [
+        (0, "PORT"),
+        (1, "LEDGATE_TEST_MERCHANT_PORT"),
+        (2, "LEDGATE_CHECKOUT_PORT"),
+        (3, "LEDGATE_DEMO_SHOP_PORT"),
+        (4, "LEDGATE_DASHBOARD_PORT"),
+    ],
 )
 def test_a_taken_port_is_refused_before_anything_is_started(run, folder, ports, index, variable):
     with socket.create_server(("127.0.0.1", ports[index])):

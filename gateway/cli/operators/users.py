@@ -77,6 +77,9 @@ def create(
     async def make(conn: Connection, config: Config) -> Row:
         scope = await _scope(conn, merchant)
         address = users.read_email(email)
+        if await users.find(conn, address) is not None:
+            given = f"grant {plain(address)} {role} --merchant {merchant}" if merchant else f"link {plain(address)}"
+            raise CliError(f"There is a user {plain(address)} already: ledgate users {given}")
         user_id = await users.add(conn, email=address, name=users.read_name(name))
         if operator:
             await users.set_operator(conn, user_id, operator=True)
@@ -155,6 +158,8 @@ def revoke(
     async def change(conn: Connection) -> Row:
         scope = await _scope(conn, merchant)
         user = await _known(conn, email)
+        if merchant not in {one.merchant_id for one in await users.memberships(conn, user.id)}:
+            raise CliError(f"{plain(user.email)} does not work for {plain(merchant)}.")
         before = await users.revoke(conn, merchant, user.id)
         await audit.note(conn, scope, _COMMAND_LINE, "user.removed", user.id, before=before)
         return {"id": user.id, "merchant_id": merchant, "role": None, "before": before}
