@@ -49,7 +49,7 @@ async def test_a_key_is_made_shown_once_and_revoked(served: Served, browser: Bro
     async with shopper(browser, java_script_enabled=script) as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
         await tab.go("/dashboard/keys")
         await tab["key-name-input"].fill(name)
         await tab["create-key-button"].click()
@@ -86,7 +86,7 @@ async def test_code_is_shown_in_the_language_that_is_chosen(served: Served, brow
     """By keyboard too; with a script the other snippets follow, and a button copies what is shown."""
     async with shopper(browser, java_script_enabled=script) as context:
         tab = Tab(served, await context.new_page())
-        await tab.sign_in()
+        await tab.enter()
         await tab.go("/dashboard/docs")
         order, payment = tab["code-snippet-create-order"], tab["code-snippet-test-payment"]
         await expect(order.locator("pre:visible")).to_have_count(1)
@@ -121,7 +121,7 @@ async def test_the_checkout_opens_from_each_snippet_as_it_is_shown(served: Serve
 
     async with shopper(browser) as context:
         tab = Tab(served, await context.new_page())
-        await tab.sign_in()
+        await tab.enter()
         await tab.go("/dashboard/docs")
         panes = tab["code-snippet-sdk"].locator(".pane")
         found = {
@@ -153,7 +153,8 @@ async def test_an_operator_sees_what_changes_and_looks_at_a_merchant(served: Ser
     async with shopper(browser) as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in(OPERATOR)
+        await tab.enter(OPERATOR)
+        await tab.go("/dashboard")
         await expect(page).to_have_url(f"{served.url}/dashboard/operator")
         await expect(tab["findings"]).to_contain_text("No dispatcher works")
         _beat(served, "dsp_live")
@@ -192,7 +193,7 @@ async def test_axe_finds_nothing(served: Served, browser: Browser, axe: str, siz
             assert await page.evaluate(AXE) == [], name
             assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), name
 
-        await tab.sign_in()
+        await tab.enter()
         await tab.go("/dashboard/keys")
         await tab["key-name-input"].fill("A key to look at")
         await tab["create-key-button"].click()
@@ -203,7 +204,8 @@ async def test_axe_finds_nothing(served: Served, browser: Browser, axe: str, siz
         await page.locator("#receivers summary").click()
         await look("docs")
         await context.clear_cookies()
-        await tab.sign_in(OPERATOR)
+        await tab.enter(OPERATOR)
+        await tab.go("/dashboard/operator")
         await look("operator")
         for place in ("merchants", "database"):
             await tab.go(f"/dashboard/operator/{place}")

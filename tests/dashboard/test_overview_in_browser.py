@@ -65,7 +65,8 @@ async def test_charts_are_drawn_and_read_by_hand_and_by_key(served: Served, brow
     async with shopper(browser, color_scheme="light") as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
+        await tab.go("/dashboard")
         plot = page.locator("#plot-volume")
         rows = page.locator("#chart-volume tbody tr")
         assert await painted(page, "volume", "series-1") > 500
@@ -102,7 +103,8 @@ async def test_what_happens_is_drawn_into_the_chart_that_is_there(served: Served
     ):
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
+        await tab.go("/dashboard")
         count = page.locator('[data-figure="payments"] dd').first
         before = int(await count.inner_text())
         await page.evaluate("document.querySelector('#plot-payments canvas').ours = true")
@@ -134,7 +136,8 @@ async def test_a_chart_is_as_wide_as_its_place_and_nothing_jumps(served: Served,
     async with shopper(browser) as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
+        await tab.go("/dashboard")
         await expect(page.locator("#plot-deliveries canvas, #plot-volume canvas").first).to_be_visible()
         shifts = await page.evaluate(f"Promise.race([{SHIFTS}, new Promise((done) => setTimeout(done, 300, []))])")
         assert sum(shifts) < 0.01
@@ -149,7 +152,8 @@ async def test_without_a_script_the_table_is_the_chart(served: Served, browser: 
     async with shopper(browser, java_script_enabled=False) as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
+        await tab.go("/dashboard")
         await expect(page.locator("#plot-volume")).to_be_hidden()
         await page.locator("#summary-volume").click()
         await expect(page.locator("#chart-volume tbody tr").first).to_contain_text("so far")
@@ -172,7 +176,8 @@ async def test_axe_finds_nothing(served: Served, browser: Browser, axe: str, siz
     async with shopper(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce") as context:
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await tab.sign_in()
+        await tab.enter()
+        await tab.go("/dashboard")
         await page.locator("#summary-volume").click()
         if SHOTS:
             await page.screenshot(path=f"{SHOTS}/{size['width']}-{scheme}-overview-charts.png", full_page=True)

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, expect
 
-from dashboard import sessions, typed
-from gateway import demo, users
+from dashboard import typed
 from tests.dashboard.browsing import Served, Tab, serving
-from tests.dashboard.conftest import COOKIE
 from tests.dashboard.paying import BAD_CARD, GOOD_CARD, Till
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
 from tests.support.browser import PHONE, browser, shopper
@@ -43,17 +41,6 @@ async def till(served: Served) -> AsyncIterator[Till]:
         yield Till(conn, served.config)
 
 
-async def signed_in(context: BrowserContext, paying: Till) -> None:
-    """With a session as the sign-in makes it; the sign-in itself has its own tests."""
-    user = await users.find(paying.db, demo.USERS[0].email)
-    assert user is not None
-    token = await sessions.begin(
-        paying.db, paying.config, stage="full", user_id=user.id, merchant_id=demo.MERCHANT_ID,
-        address="127.0.0.1", user_agent="a test",
-    )  # fmt: skip
-    await context.add_cookies([{"name": COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}])
-
-
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
 async def test_a_payment_is_found_refunded_and_looked_at_as_it_was(
     served: Served, browser: Browser, *, script: bool
@@ -64,7 +51,7 @@ async def test_a_payment_is_found_refunded_and_looked_at_as_it_was(
         payment = await paying.pay(card=GOOD_CARD, amount=70_000, order_id=f"large_{script}")
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await signed_in(context, paying)
+        await tab.enter()
         await tab.go("/dashboard/payments")
         await page.get_by_label("Method").select_option("Card")
         if not script:
@@ -116,7 +103,7 @@ async def test_new_payments_are_told_of_and_nothing_moves_until_one_asks(served:
     async with till(served) as paying, shopper(browser) as context:
         waiting = await paying.pay(settled=False, amount=22_200)
         tab = Tab(served, await context.new_page())
-        await signed_in(context, paying)
+        await tab.enter()
         await tab.go("/dashboard/payments")
         first = tab["payment-row"].first
         await expect(first).to_have_attribute("data-payment-id", waiting)
@@ -143,7 +130,7 @@ async def test_axe_finds_nothing(served: Served, browser: Browser, axe: str, siz
         failed = await paying.pay(card=BAD_CARD)
         tab = Tab(served, await context.new_page())
         page = tab.page
-        await signed_in(context, paying)
+        await tab.enter()
 
         async def look(name: str) -> None:
             if SHOTS:

@@ -71,7 +71,7 @@ def axe(installed: Installed) -> str:
 async def _signed_in(served: Served, browser: Browser, **options: Any) -> Any:
     async with shopper(browser, **options) as context:
         tab = Tab(served, await context.new_page())
-        await tab.sign_in()
+        await tab.enter()
         yield tab
 
 
