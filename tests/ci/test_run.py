@@ -58,8 +58,12 @@ class Frame:
         return running.returncode, said
 
     def calls(self) -> list[str]:
-        """The targets and what was asked of the engine's script, in order."""
-        return [line.split(" ARGS")[0] for line in self.saw.read_text().splitlines()]
+        """The targets and what was asked of the engine's script, in order; `audit`, beside `check`, after it."""
+        found = [line.split(" ARGS")[0] for line in self.saw.read_text().splitlines()]
+        if {"check", "audit"} <= set(found):
+            found.remove("audit")
+            found.insert(found.index("check") + 1, "audit")
+        return found
 
 
 @pytest.fixture
@@ -157,6 +161,17 @@ def test_a_part_that_fails_ends_the_run(frame: Frame) -> None:
     assert frame.calls()[-1] == "setup down"
     assert "FAILED (3)" in said.splitlines()[-1]
     assert "\naudit " in said[said.index("nothing left") :]
+
+
+def test_a_part_beside_another_ends_with_it(frame: Frame, tmp_path: Path) -> None:
+    """The one that fails is told, and the other one takes down what it started."""
+    waits = f"trap 'touch {tmp_path}/told; exit 1' INT; touch {tmp_path}/up; while :; do sleep 0.05; done"
+    code, said = frame.run(DO_audit=waits, DO_check=f"until [ -e {tmp_path}/up ]; do sleep 0.05; done; exit 4")
+
+    assert code == 4
+    assert (tmp_path / "told").exists()
+    assert "nothing left" in said
+    assert "test" not in frame.calls()
 
 
 def test_what_is_left_behind_fails_the_run(frame: Frame, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 
 def test_both_call_the_same_targets() -> None:
     """With the same arguments, and the Makefile has each of them."""
-    here = re.findall(r'^ *part "[^"]+" (make .+)$', (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    here = re.findall(r'^ *(?:part|beside) "[^"]+" (make .+)$', (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     jobs = msgspec.yaml.decode(WORKFLOW.read_bytes())["jobs"]
     there = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
