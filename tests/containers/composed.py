@@ -41,7 +41,7 @@ class Composed:
         self.url, self.receiver_url, self.checkout_url, self.shop_url, self.dashboard_url = (
             f"http://127.0.0.1:{port}" for port in ports
         )
-        self._env = {
+        self.env = {
             **os.environ,
             "PORT": str(ports[0]),
             "LEDGATE_TEST_MERCHANT_PORT": str(ports[1]),
@@ -51,12 +51,13 @@ class Composed:
             "COMPOSE_FILE": "compose.yaml:tests/containers/hurry.yaml",
             "COMPOSE_ANSI": "never",
             "LEDGATE_WEBHOOK_SUBNET": f"10.218.{random.randrange(256)}.0/24",
+            "LEDGATE_FRONT_SUBNET": f"10.219.{random.randrange(256)}.0/24",
             **settings,
         }
 
     def __call__(self, *words: str, within: float = 60, code: int = 0) -> str:
         """Run `docker compose` with these words; what it printed."""
-        done = docker("compose", "-p", self.name, *words, within=within, env=self._env, code=code)
+        done = docker("compose", "-p", self.name, *words, within=within, env=self.env, code=code)
         return done.stdout
 
     def down(self) -> None:

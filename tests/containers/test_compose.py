@@ -8,8 +8,10 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 
 from kit import ids
 from tests.containers.composed import Composed, composed, docker, inspect
+from tests.containers.visiting import signed_in, visiting
 from tests.faults.shop import assert_kept, report
 from tests.support.load import Answer, Load, load, payment
 from tests.support.processes import ROOT
@@ -59,8 +62,9 @@ def test_everything_comes_up_in_order(shop: Composed) -> None:
     }
     assert [state["Service"] for state in states].count("dispatcher") == 3
     assert [state["Service"] for state in states].count("api") == 2
+    assert [state["Service"] for state in states].count("dashboard") == 2
     assert ended["secrets"] <= started["postgres"] <= started["migrate"]
-    assert ended["migrate"] <= min(started["api"], started["dispatcher"])
+    assert ended["migrate"] <= min(started["api"], started["dashboard"], started["dispatcher"])
     assert started["api"] <= started["proxy"] <= min(started["demo"], started["shop"])
     assert set(restarts) == {"0"}
 
@@ -79,7 +83,8 @@ def test_the_first_payment_went_through(shop: Composed) -> None:
 def test_no_container_has_more_than_it_needs(shop: Composed) -> None:
     """No root, no capability, nothing to write but a small /tmp, no password in the environment, bounded memory."""
     passwords = shop("exec", "-T", "-u", "0", "postgres", "cat", "/run/secrets/password").split()
-    for container in shop.containers("api", "checkout", "dispatcher", "proxy", "test-merchant", "shop"):
+    services = ("api", "checkout", "dashboard", "dispatcher", "proxy", "test-merchant", "shop")
+    for container in [shop.containers(service)[0] for service in services]:
         status = docker("exec", container, "cat", "/proc/self/status").stdout
         facts = dict(line.split(":\t", 1) for line in status.splitlines())
         assert facts["Uid"].split() == ["10001"] * 4
@@ -141,24 +146,29 @@ def test_nothing_is_lost_when_containers_die(shop: Composed, loads: list[Load]) 
 
 
 def test_every_container_is_restarted_and_nobody_notices(shop: Composed, loads: list[Load]) -> None:
-    """Each in turn under load: every request is answered 201 at its first try, and nothing is lost."""
+    """The replicas of each service in turn, under load: every request is answered 201 at its first try, every sign-in
+    and every action in the dashboard is done, and nothing is lost."""
     _scale(shop, 2)  # two more would tell no more
     took: list[str] = []
-    with load(shop.url, **LOAD) as running:
-        for service in ("api", "dispatcher", "test-merchant", "postgres"):
-            for container in shop.containers(service):
+    with load(shop.url, **LOAD) as running, ThreadPoolExecutor(4) as aside:
+        with visiting(shop.dashboard_url) as visitor:
+            replicas = [shop.containers(name) for name in ("api", "dashboard", "dispatcher", "test-merchant")]
+            for containers in zip_longest(*replicas):
                 running.await_more(20, within=PATIENCE)
-                began, before = time.monotonic(), running.statuses.copy()
-                docker("restart", container, within=PATIENCE)
-                until(partial(_healthy, container), within=PATIENCE)
-                seconds, answers = time.monotonic() - began, dict(running.statuses - before)
-                took.append(f"{service:14} restarted and healthy after {seconds:4.1f} s; answers {answers}")
+                visitor.await_more(2)
+                took += aside.map(_restarted, [one for one in containers if one])
+            visitor.await_more(2)
+        (postgres,) = shop.containers("postgres")  # a form that an outage has cut is not sent again by itself
+        took.append(_restarted(postgres))
         running.await_more(20, within=PATIENCE)
     loads.append(running)
-    report("\n".join([*took, f"meanwhile: {_told(running)}"]))
+    report("\n".join([*took, f"meanwhile: {_told(running)}, {visitor.rounds} sign-ins"]))
 
     assert dict(running.statuses) == {201: len(running.acknowledged)}
     assert (running.refused, running.broken_off, running.wrong) == (0, 0, [])
+    assert visitor.wrong == []
+    renamed = "SELECT count(*) AS n FROM audit_log WHERE action = 'user.renamed' AND address ~ '[.]219[.][0-9]+[.]1$'"
+    assert shop.count(renamed) == visitor.rounds
     _assert_all_is_told(shop, loads)
 
 
@@ -190,6 +200,42 @@ def test_the_demo_shop_sells_through_the_checkout(shop: Composed) -> None:
     assert shop.count("SELECT count(*) AS n FROM payments WHERE merchant_id = 'mer_demo_shop'") == 1
 
 
+def test_everything_works_through_a_pooler(shop: Composed, loads: list[Load]) -> None:
+    """Payments, webhooks and the dashboard, over fewer connections than we have sessions: none of them needs a
+    session's state. It is restarted, and they go on."""
+    shop.env["LEDGATE_DATABASE_HOST"] = "pooler"
+    wanted = ("pooler", "api", "dashboard", "dispatcher")
+    shop("--profile", "pooler", "up", "-d", "--wait", "--no-build", "--no-deps", *wanted, within=PATIENCE)
+    config = shop("--profile", "pooler", "exec", "-T", "pooler", "cat", "/etc/pgbouncer/ledgate.ini")
+    assert re.search(r"^\s*pool_mode\s*=\s*transaction$", config, re.MULTILINE)
+    with load(shop.url, connections=12, thinks=0.06) as running:
+        running.await_more(80, within=PATIENCE)
+        _look_at_the_dashboard(shop)
+        sessions = shop.execute(
+            "SELECT usename, host(client_addr) AS address, count(*) AS n FROM pg_stat_activity"
+            " WHERE usename IN ('api', 'dashboard', 'dispatcher') GROUP BY 1, 2"
+        )
+        shop("--profile", "pooler", "restart", "pooler")
+        running.await_more(30, within=PATIENCE)
+    loads.append(running)
+
+    report(f"through the pooler: {_told(running)}; {sessions}")
+    assert {row["usename"] for row in sessions} == {"api", "dashboard", "dispatcher"}
+    through = {row["address"] for row in sessions if row["usename"] != "api"}  # the checkout went past it
+    assert len(through) == 1
+    _assert_all_is_told(shop, loads)
+
+
+def test_the_dashboard_shows_a_month_of_the_past(shop: Composed) -> None:
+    """As `demo` makes it up when everything comes up; here at the end, since all was counted before."""
+    words = ("--api", "http://proxy:8000", "--test-merchant", "http://test-merchant:4000", "--past", "100")
+    shop("run", "--rm", "--no-deps", "-T", "demo", "demo", *words, within=PATIENCE)
+
+    with signed_in(shop.dashboard_url) as browser:
+        page = browser.get("/dashboard", params={"period": "30d"}).raise_for_status().text
+    assert "The old CRM" in page, "an endpoint in trouble"
+
+
 def test_down_leaves_nothing(shop: Composed) -> None:
     """No container, volume or network; soon, since every process ends on SIGTERM."""
     began = time.monotonic()
@@ -199,6 +245,24 @@ def test_down_leaves_nothing(shop: Composed) -> None:
     report(f"down -v: {took:.1f} s")
     mine = ("--filter", f"label=com.docker.compose.project={shop.name}", "-q")
     assert [docker(*kind, *mine).stdout for kind in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))] == [""] * 3
+
+
+def _restarted(container: str) -> str:
+    """Restart a container and wait until it is healthy; what it took."""
+    began = time.monotonic()
+    docker("restart", container, within=PATIENCE)
+    until(partial(_healthy, container), within=PATIENCE)
+    name = inspect(container, "{{.Name}}").rpartition("-")[0].partition("-")[2]
+    return f"{name:28} restarted and healthy after {time.monotonic() - began:4.1f} s"
+
+
+def _look_at_the_dashboard(shop: Composed) -> None:
+    """A merchant's pages, and an operator's, for which the dashboard takes another role for a transaction."""
+    with signed_in(shop.dashboard_url) as browser:
+        assert "success" in browser.get("/dashboard/payments").raise_for_status().text
+        assert "code-snippet-create-order" in browser.get("/dashboard/docs").raise_for_status().text
+    with signed_in(shop.dashboard_url, "operator@ledgate.test") as browser:
+        assert "Ledgate Demo" in browser.get("/dashboard/operator/merchants").raise_for_status().text
 
 
 def _integrity(script: bytes) -> str:

@@ -54,6 +54,7 @@ def test_every_command_is_there() -> None:
     for command in (
         "api",
         "checkout",
+        "dashboard",
         "dispatcher",
         "migrate",
         "test-merchant",
@@ -61,6 +62,7 @@ def test_every_command_is_there() -> None:
         "check",
         "demo",
         "secrets",
+        "users",
     ):
         assert re.search(rf"^\W*{command} ", listed, re.MULTILINE), command
     for command, code in {"api": 1, "checkout": 1, "dashboard": 1, "dispatcher": 1, "migrate": 2}.items():
