@@ -1,4 +1,4 @@
-"""The cookies: one that says whose browser it is, one with a message for the next page, one with the theme."""
+"""The cookies: whose browser it is, who has signed in with it before, a message for the next page, the theme."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLASH_LIFE = 60  # seconds
 _YEAR = 365 * 24 * 3600
 _TOKEN_MOST = 100  # characters
 _MESSAGE_MOST = 2000
-_PURPOSE = b"dashboard message\n"
+_PURPOSE, _KNOWN = b"dashboard message\n", b"dashboard browser\n"
 
 
 class Flash(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +70,27 @@ def session(config: Config, token: str) -> Cookie:
 def no_session(config: Config) -> Cookie:
     """Takes it away."""
     return Cookie(name(config), value="", path="/", httponly=True, secure=secure(config), samesite="lax", max_age=0)
+
+
+def known(config: Config, sealer: Sealer, email: str) -> Cookie:
+    """Says, later on, that this user has signed in with this browser: guesses elsewhere then count elsewhere."""
+    chance = secrets.token_urlsafe(12)
+    signed = sealer.fingerprint(_KNOWN + f"{chance}\n{email}".encode())
+    return Cookie(
+        _known(config), value=f"{chance}.{signed}", path="/", httponly=True, secure=secure(config), samesite="lax",
+        max_age=_YEAR,
+    )  # fmt: skip
+
+
+def read_known(request: Request[Any, Any, Any], config: Config, sealer: Sealer, email: str) -> str:
+    """Which of the user's browsers it is; nothing if they have never signed in with it."""
+    chance, _, signed = request.cookies.get(_known(config), "").partition(".")
+    data = _KNOWN + f"{chance}\n{email}".encode(errors="replace")
+    return chance if chance and sealer.has_fingerprint(data, signed) else ""
+
+
+def _known(config: Config) -> str:
+    return "__Host-ledgate_known" if secure(config) else "ledgate_known"
 
 
 def flash(config: Config, sealer: Sealer, messages: list[Flash]) -> Cookie:

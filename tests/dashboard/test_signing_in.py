@@ -111,6 +111,27 @@ async def test_guesses_must_wait_longer_and_longer(
     assert (await visitor.sign_in(email, "guess 8")).status_code == 429
 
 
+async def test_nobody_is_kept_out_of_a_browser_that_they_have_signed_in_with(
+    house: House, visitor: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever guesses at their address elsewhere. It counts for itself, and for nobody else."""
+    await visitor.sign_in()
+    await visitor.post("/logout")
+    monkeypatch.setattr(signing_in.passwords, "verify", _never)
+    other = house.browser()
+    said = [(await other.sign_in(OWNER, f"guess {n}")).status_code for n in range(6)]
+    assert said == [422] * 5 + [429]
+    assert house.held() == 5.0
+    assert (await visitor.sign_in(OWNER, "mistyped")).status_code == 422, "judged, not kept waiting"
+    assert (await visitor.sign_in(OPERATOR, "not theirs")).status_code == 422
+    subjects = [row["subject"].partition(":")[0] for row in house.conn.execute("SELECT subject FROM sign_in_tries")]
+    assert sorted(subjects) == ["known", "net", "user", "user"]
+    other.client.cookies.set("ledgate_known", "made-up.dev:00", domain="dash.test")
+    assert (await other.sign_in(OWNER)).status_code == 429
+    said = [(await visitor.sign_in(OWNER, f"guess {n}")).status_code for n in range(5)]
+    assert said == [422] * 4 + [429], "it is no way round"
+
+
 async def test_a_right_password_forgets_the_wrong_ones(house: House, visitor: Browser) -> None:
     await visitor.sign_in(OWNER, "wrong wrong wrong")
     await visitor.sign_in(OWNER)

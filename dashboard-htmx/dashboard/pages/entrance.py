@@ -83,7 +83,9 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
         email = users.read_email(form.email)
         if not form.password:
             raise BadRequestError("Enter your password.", field="password")
-        token = await signing_in.by_password(_gateway(request), _browser(request), email, form.password, form.next)
+        known = cookies.read_known(request, _gateway(request).config, _gateway(request).sealer, email)
+        browser = _browser(request)._replace(known=known)
+        token = await signing_in.by_password(_gateway(request), browser, email, form.password, form.next)
     except LedgateError as error:
         return _sign_in_page(request, form, error)
     await _leave(request, visit)
@@ -91,7 +93,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
         session = await sessions.find(conn, _gateway(request).config, token)
     if session is not None and session.stage == "second":
         return _enter(request, token, "/login/code")
-    return _enter(request, token, _home(session, form.next))
+    return _enter(request, token, _home(session, form.next), session)
 
 
 @get("/login/code", opt=ANYBODY)
@@ -113,7 +115,7 @@ async def send_code(request: AnyRequest) -> Response[Any]:
         return _code_page(request, error)
     async with _gateway(request).database.connection(reading=True) as conn:
         full = await sessions.find(conn, _gateway(request).config, token)
-    return _enter(request, token, _home(full, session.next_path or ""))
+    return _enter(request, token, _home(full, session.next_path or ""), full)
 
 
 @get("/login/key", opt=ANYBODY)
@@ -187,7 +189,7 @@ async def send_link(request: AnyRequest) -> Response[Any]:
     if session is not None and session.stage == "second":
         return _enter(request, token, "/login/code")
     say(request, "Your password is set.")
-    return _enter(request, token, _home(session, ""))
+    return _enter(request, token, _home(session, ""), session)
 
 
 @post("/logout", opt=USER)
@@ -246,9 +248,11 @@ async def _leave(request: AnyRequest, visit: Visit) -> None:
             await sessions.end(conn, visit.session)
 
 
-def _enter(request: AnyRequest, token: str, path: str) -> Response[Any]:
-    response = go(request, path)
-    response.cookies.append(cookies.session(_gateway(request).config, token))
+def _enter(request: AnyRequest, token: str, path: str, session: Session | None = None) -> Response[Any]:
+    gateway, response = _gateway(request), go(request, path)
+    response.cookies.append(cookies.session(gateway.config, token))
+    if session is not None and session.signed_in and session.email:
+        response.cookies.append(cookies.known(gateway.config, gateway.sealer, session.email))
     return response
 
 
