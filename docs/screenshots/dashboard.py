@@ -78,6 +78,17 @@ def searched(text: str) -> Callable[[Page, Shoot], None]:
     return go
 
 
+def newcomer(page: Page, shoot: Shoot) -> None:
+    """The demo shop's overview, where nobody has bought yet."""
+    page.get_by_role("button", name="Show Chai Patti").click()
+    page.wait_for_load_state("networkidle")
+    page.goto(page.url.partition("/dashboard")[0] + "/dashboard")
+    shoot(page)
+    page.goto(page.url.partition("/dashboard")[0] + "/dashboard/account")
+    page.get_by_role("button", name="Show Ledgate Demo").click()
+    page.wait_for_load_state("networkidle")
+
+
 def verified(page: Page, shoot: Shoot) -> None:
     """A delivery whose receiver has another secret: which step fails."""
     into("[data-test-id=webhook-event]")(page, lambda _: None)
@@ -124,6 +135,7 @@ ROW = "[data-test-id=payment-row] a.into"
 LOG = "/dashboard/webhooks?status="
 PAGES = {
     "overview": Seen("/dashboard?period=7d"),
+    "first-steps": Seen("/dashboard/account", newcomer),
     "payments": Seen("/dashboard/payments"),
     "payments-found": Seen("/dashboard/payments", searched("order_test_123")),
     "payments-filtered": Seen("/dashboard/payments?status=failed&method=card"),
