@@ -26,7 +26,7 @@ AnyRequest = Request[Any, Any, Any]
 HERE = "/dashboard/payments"
 REASONS = ("Requested by the customer", "Duplicate", "Fraudulent", "Out of stock", "Returned goods")
 """Of refunds, as suggestions: any text may be typed."""
-_STEPS = 500
+_STEPS = 250
 """Of a timeline, the newest; the page as of an earlier moment shows those before."""
 _FAST = timedelta(minutes=5)
 """How far ahead of ours a reader's clock may be."""
