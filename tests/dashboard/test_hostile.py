@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -9,11 +10,16 @@ import pytest
 
 from dashboard import json_text, pages, policy, signing_in
 from dashboard.sessions import find
-from gateway import totp, users
+from gateway import audit, totp, users
 from gateway.api.rates import RateLimiter
+from gateway.audit import Actor
 from kit.db import Connection
 from tests.dashboard.conftest import COOKIE, OPERATOR, OWNER, Browser, House
+from tests.dashboard.hooks import NASTY as WORDS
+from tests.dashboard.hooks import add_endpoint, attempt, deliver
+from tests.dashboard.paying import Till
 from tests.dashboard.test_signing_in import _second_factor
+from tests.support.paying import MERCHANT
 
 NASTY = ("%00", "%FF%ED%A0%80", "%22%27%3E%3Csvg%20onload=x%3E", "%25_%5C%0d%0aX-Evil:1", "..%2F..", "x" * 1500)
 """As they stand in an address: NUL, what is no UTF-8, a tag, wildcards and line ends, a way up, length."""
@@ -237,3 +243,41 @@ async def test_the_second_factor_is_not_guessed_away_from_within(
 
 async def _yes(_known: str | None, _password: str) -> bool:
     return True
+
+
+async def test_what_strangers_write_is_text_on_every_page(house: House, till: Till, db: Connection) -> None:
+    """Shoppers, receivers, merchants, users, processors: in every text that a page may show, at once."""
+    paid, failed = await till.pay(notes={WORDS[:40]: WORDS}), await till.pay(settled=False)
+    back = await till.refund(paid, 100, WORDS)
+    (endpoint,) = [await add_endpoint(db, house.config, description=WORDS)]
+    (sent,) = deliver(house.conn, endpoint, code=500)
+    attempt(house.conn, sent, body=WORDS, error=WORDS, headers={WORDS: WORDS}, sent={"X-Ours": WORDS})
+    await audit.note(db, MERCHANT.scope, Actor("usr_1", WORDS, WORDS), "refund.created", WORDS, **{WORDS: WORDS})
+    for statement in (
+        "UPDATE merchants SET name = %(it)s",
+        "UPDATE users SET name = %(it)s",
+        "UPDATE api_keys SET name = %(it)s, created_by = %(it)s",
+        "UPDATE orders SET receipt = left(%(it)s, 40)",
+        "UPDATE endpoints SET url = 'https://x.example/' || %(it)s",
+        "UPDATE payments SET error_code = 'X', error_description = %(it)s, status = 'failed' WHERE id = %(failed)s",
+    ):
+        house.conn.execute(statement, {"it": WORDS, "failed": failed})
+    owner = await house.signed_in(OWNER)
+    operator = await house.signed_in(OPERATOR)
+    house.conn.execute("UPDATE sessions SET user_agent = %s, address = %s", [WORDS, WORDS])
+    here = "/dashboard/webhooks"
+    plain = [path for method, path in ROUTES if method == "GET" and "{" not in path and "live" not in path]
+    for browser, path in (
+        *((owner, path) for path in plain),
+        *((operator, path) for path in plain if "/operator" in path),
+        (owner, f"/dashboard/payments/{paid}"), (owner, f"/dashboard/payments/{failed}"),
+        (owner, f"/dashboard/payments?q={back}"), (owner, f"/dashboard/payments/{paid}/refund"),
+        (owner, f"{here}/{sent}"), (owner, f"{here}/endpoints/{endpoint}"), (owner, f"{here}?test={sent}"),
+        (owner, f"/dashboard/events/evt_{sent[4:]}"),
+    ):  # fmt: skip
+        said = await browser.get(path)
+        assert said.status_code in ({404} if path == "/login/link" else {200, 403}), path
+        assert "<script>alert" not in said.text, path
+        assert "<img src=x" not in said.text, path
+        assert "onerror=alert(2)>49" not in said.text, path
+    assert html.unescape((await owner.get(f"{here}/{sent}")).text).count(WORDS) > 3, "it is there, as text"
