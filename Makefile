@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # pip asks nobody and keeps quiet; hashes are checked, so an index can serve nothing but what was locked. What is never
-# imported need not be compiled: a third of pip's processor time.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-compile
+# imported need not be compiled: a third of pip's processor time. The lock names all there is: nothing is to be resolved.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps --no-compile
 
 .PHONY: help setup run sdk test check test-oldest test-faults test-fuzz bench bench-lists bench-dashboard bench-fairness audit image test-containers fmt lock clean clean-data
 
