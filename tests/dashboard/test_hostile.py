@@ -21,8 +21,8 @@ from tests.dashboard.paying import Till
 from tests.dashboard.test_signing_in import _second_factor
 from tests.support.paying import MERCHANT
 
-NASTY = ("%00", "%FF%ED%A0%80", "%22%27%3E%3Csvg%20onload=x%3E", "%25_%5C%0d%0aX-Evil:1", "..%2F..", "x" * 1500)
-"""As they stand in an address: NUL, what is no UTF-8, a tag, wildcards and line ends, a way up, length."""
+NASTY = ("%00", "%FF%ED%A0%80", "%22%27%3E%3Csvg%20onload=x%3E" + "x" * 1000, "..%2F%25_%5C%0d%0aX-Evil:1")
+"""As they stand in an address: NUL, what is no UTF-8, a long tag, a way up with wildcards and line ends."""
 QUERY = (
     "after", "before", "q", "status", "event", "endpoint", "payment", "code", "when", "from", "to", "period",
     "currency", "method", "order", "instrument", "least", "most", "since", "until", "type", "about", "user", "key",
@@ -66,8 +66,9 @@ async def test_no_query_is_an_error_of_ours(house: House, owner: Browser) -> Non
         browser = operator if "/operator" in path else owner
         if path.endswith("/live"):
             continue
-        for names in (QUERY[2:], ("after",)):
-            for one in NASTY[:4]:
+        for one in NASTY[:3]:
+            # A cursor that is none ends it before anything else is looked at: once alone.
+            for names in (QUERY[2:], ("after",)) if one == NASTY[1] else (QUERY[2:],):
                 said = await browser.client.get(f"{path}?" + "&".join(f"{name}={one}" for name in names))
                 _harmless(said, (path, one[:20], names[0]))
                 assert one != "%00" or said.status_code in {400, 303}, path
@@ -268,7 +269,7 @@ async def test_what_strangers_write_is_text_on_every_page(house: House, till: Ti
     here = "/dashboard/webhooks"
     plain = [path for method, path in ROUTES if method == "GET" and "{" not in path and "live" not in path]
     for browser, path in (
-        *((owner, path) for path in plain),
+        *((owner, path) for path in plain if "/operator" not in path),
         *((operator, path) for path in plain if "/operator" in path),
         (owner, f"/dashboard/payments/{paid}"), (owner, f"/dashboard/payments/{failed}"),
         (owner, f"/dashboard/payments?q={back}"), (owner, f"/dashboard/payments/{paid}/refund"),
@@ -276,7 +277,7 @@ async def test_what_strangers_write_is_text_on_every_page(house: House, till: Ti
         (owner, f"/dashboard/events/evt_{sent[4:]}"),
     ):  # fmt: skip
         said = await browser.get(path)
-        assert said.status_code in ({404} if path == "/login/link" else {200, 403}), path
+        assert said.status_code in ({404} if path == "/login/link" else {200}), path
         assert "<script>alert" not in said.text, path
         assert "<img src=x" not in said.text, path
         assert "onerror=alert(2)>49" not in said.text, path
