@@ -192,8 +192,8 @@ async def measure(url: str, *, now: datetime, times: int) -> AsyncIterator[Resul
     for page in found:
         role = "ledgate_operator" if page.operator else "ledgate_api"
         took = await _timed(url, role, page.read, times) if times else []
-        explained = await _explained(url, role, page.read)
-        tops = [one["Plan"] for one in explained]
+        found_plans = await explained(url, role, page.read)
+        tops = [one["Plan"] for one in found_plans]
         wrong = {fault for top in tops for fault in plans.faults(top) if "Sort" in fault or _LARGE.search(fault)}
         if page.name == WHOLE:
             wrong -= {"Seq Scan on outbox"}
@@ -250,7 +250,8 @@ async def _timed(url: str, role: str, read: Read, times: int) -> list[float]:
     return took
 
 
-async def _explained(url: str, role: str, read: Read) -> list[dict[str, Any]]:
+async def explained(url: str, role: str, read: Read) -> list[dict[str, Any]]:
+    """What all statements of a second read did, as EXPLAIN's JSON; the first one is for what comes but once."""
     found: list[dict[str, Any]] = []
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:

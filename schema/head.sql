@@ -913,7 +913,7 @@ CREATE INDEX outbox_ordered ON public.outbox USING btree (bucket, endpoint_id, i
 
 CREATE INDEX password_links_by_user ON public.password_links USING btree (user_id);
 
-CREATE INDEX payments_by_instrument ON public.payments USING btree (bucket, merchant_id, COALESCE((lower(vpa) COLLATE "C"), card_last4), id);
+CREATE INDEX payments_by_instrument ON public.payments USING btree (bucket, merchant_id, COALESCE((lower(vpa) COLLATE "C"), card_last4), id) WHERE (COALESCE((lower(vpa) COLLATE "C"), card_last4) IS NOT NULL);
 
 CREATE INDEX payments_by_order ON public.payments USING btree (bucket, merchant_id, order_id, id);
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from bench import dashboard, plans
 from dispatcher import figures as counting
 from gateway import figures
 from gateway.config import Config, load
@@ -130,6 +131,23 @@ async def test_dispatchers_count(conn: psycopg.Connection[dict[str, object]], pa
             await figures.begin(own)
         assert [await counting.run_once(database) for _ in range(2)] == [20, 0]
     assert _rows(conn) == 5
+
+
+async def test_statistics_of_nothing_do_not_mislead(past: Past, database_url: str) -> None:
+    """A ledger that was never analysed: each event is looked at by key and once, and so is its payment."""
+    for n in range(300):
+        past.pay(NOW - timedelta(minutes=n), 100, refunds=((NOW - timedelta(minutes=n - 1), 10, True),))
+    past.lay(database_url)
+
+    async def count(conn: Connection) -> None:
+        await figures.begin(conn)
+        await figures.fold(conn, events=600)
+        assert await figures.behind(conn)
+
+    found = [one["Plan"] for one in await dashboard.explained(database_url, "ledgate_dispatcher", count)]
+    read = [rows for plan in found for rows in plans.read(plan).items()]
+    assert max(rows for _, rows in read) <= 600, read
+    assert 100 < max(rows for name, rows in read if name == "payments_pkey") < 300, "as many as events of refunds"
 
 
 async def test_figures_end_after_their_days(
