@@ -37,7 +37,7 @@ Walk = Literal["deliveries", "events"]
 COUNTED: Mapping[Walk, int] = {"deliveries": 50_000, "events": 20_000}
 """Rows of each walk that are looked at for a count; what lies beyond is found by the job all the same."""
 
-GLANCED: Mapping[Walk, int] = {"deliveries": 4_000, "events": 1_000}
+GLANCED: Mapping[Walk, int] = {"deliveries": 2_500, "events": 500}
 """The same where somebody waits for a page: a twentieth of a second for each."""
 
 LOOKED_AT = 1000
