@@ -184,22 +184,6 @@ def test_one_dispatcher_is_enough(shop: Composed, loads: list[Load]) -> None:
     _assert_all_is_told(shop, loads)
 
 
-def test_the_demo_shop_sells_through_the_checkout(shop: Composed) -> None:
-    """It gives out the script that was built; what is paid on its page is packed when the webhook came, not before."""
-    built = msgspec.json.decode((ROOT / "gateway/checkout/sdk/build.json").read_bytes())
-    with httpx.Client(timeout=30) as shopper:
-        script = shopper.get(f"{shop.checkout_url}/checkout.js").raise_for_status().content
-        assert _integrity(script) == built["integrity"]
-
-        shopper.post(f"{shop.shop_url}/basket", data={"tea": "assam", "quantity": "1"})
-        till = shopper.post(f"{shop.shop_url}/orders", headers={"Accept": "application/json"}).json()
-        place = f"{shop.shop_url}{till['page']}"
-        assert 'data-state="unpaid"' in shopper.get(place).text
-        _pay_on_the_page(shopper, shop.checkout_url, till)
-        until(lambda: 'data-state="paid"' in shopper.get(place).text, within=PATIENCE, what="a packed order")
-    assert shop.count("SELECT count(*) AS n FROM payments WHERE merchant_id = 'mer_demo_shop'") == 1
-
-
 def test_everything_works_through_a_pooler(shop: Composed, loads: list[Load]) -> None:
     """Payments, webhooks and the dashboard, over fewer connections than we have sessions: none of them needs a
     session's state. It is restarted, and they go on."""
@@ -224,6 +208,22 @@ def test_everything_works_through_a_pooler(shop: Composed, loads: list[Load]) ->
     through = {row["address"] for row in sessions if row["usename"] != "api"}  # the checkout went past it
     assert len(through) == 1
     _assert_all_is_told(shop, loads)
+
+
+def test_the_demo_shop_sells_through_the_checkout(shop: Composed) -> None:
+    """It gives out the script that was built; what is paid on its page is packed when the webhook came, not before."""
+    built = msgspec.json.decode((ROOT / "gateway/checkout/sdk/build.json").read_bytes())
+    with httpx.Client(timeout=30) as shopper:
+        script = shopper.get(f"{shop.checkout_url}/checkout.js").raise_for_status().content
+        assert _integrity(script) == built["integrity"]
+
+        shopper.post(f"{shop.shop_url}/basket", data={"tea": "assam", "quantity": "1"})
+        till = shopper.post(f"{shop.shop_url}/orders", headers={"Accept": "application/json"}).json()
+        place = f"{shop.shop_url}{till['page']}"
+        assert 'data-state="unpaid"' in shopper.get(place).text
+        _pay_on_the_page(shopper, shop.checkout_url, till)
+        until(lambda: 'data-state="paid"' in shopper.get(place).text, within=PATIENCE, what="a packed order")
+    assert shop.count("SELECT count(*) AS n FROM payments WHERE merchant_id = 'mer_demo_shop'") == 1
 
 
 def test_the_dashboard_shows_a_month_of_the_past(shop: Composed) -> None:
