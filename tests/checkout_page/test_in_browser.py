@@ -195,8 +195,9 @@ async def test_who_comes_back_from_another_app_is_told_at_once(hosted: Hosted, t
     await tab.open(order)
     await tab.pay_by_upi()
     await hosted.pending(order)
+    back = "setInterval(() => document.dispatchEvent(new Event('visibilitychange')), 100)"  # until the page waits
     async with tab.page.expect_request("**/checkout/state"):
-        await tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await tab.page.evaluate(back)
     await hosted.settle()
     await expect(tab["success-state"]).to_be_visible()
 

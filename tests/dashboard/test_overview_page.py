@@ -142,7 +142,7 @@ async def test_the_queue_says_how_much_waits_and_since_when(house: House, owner:
     endpoint = default_endpoint(house.conn)
     past.pay(datetime.now(UTC) - timedelta(hours=3, minutes=1), 100)
     event = past.event("payment.success")
-    past.send(event, endpoint, 500, open_until=NOW + timedelta(hours=1))
+    past.send(event, endpoint, 500, open_until=datetime.now(UTC) + timedelta(hours=1))
     past.send(past.event("payment.created"), endpoint, 200)
     past.send(past.event("payment.pending"), endpoint, 500, 500)
     past.lay(house.config.database_url)

@@ -19,6 +19,7 @@ from gateway.payments import CardView, Payment
 from gateway.refunds import Refund
 from kit import ids
 from schema import partitions
+from tests.support.waiting import until
 
 NOW = datetime.now(UTC).replace(minute=10, second=0, microsecond=0)
 """Ten minutes into this hour."""
@@ -140,7 +141,8 @@ class Past:
         self.sent.append(sent)
         return sent.id
 
-    def lay(self, url: str) -> None:
+    def lay(self, url: str, *, settles: bool = True) -> None:
+        """Write it, and wait until it counts as past: see `settle`."""
         shop = Shop(
             merchant_id=self.whose.merchant_id, bucket=self.whose.bucket, name=self.whose.name, receipts="T", payments=0
         )
@@ -158,6 +160,21 @@ class Past:
             write.write(conn, shop, self.business, self.sent, now=NOW)
             conn.execute("UPDATE figure_places SET from_id = '' WHERE merchant_id = %s", [self.whose.merchant_id])
         self.business, self.sent = Business(), []
+        if settles:
+            settle(url)
+
+
+def settle(url: str) -> None:
+    """Wait for every transaction of the server that began to write before now: what is younger than one is not counted
+    yet (docs/decisions/0016), and other workers' tests write in databases of the same server."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        (now,) = conn.execute("SELECT pg_current_xact_id()::text").fetchone() or ()
+
+        def over() -> bool:
+            asked = conn.execute("SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8", [now])
+            return bool((asked.fetchone() or (False,))[0])
+
+        until(over, within=60, what="an end of what was being written")
 
 
 def endpoint(conn: psycopg.Connection[Any], whose: Merchant, endpoint_id: str, **columns: object) -> None:

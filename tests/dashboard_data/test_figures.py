@@ -15,7 +15,7 @@ from gateway.config import Config, load
 from kit.config import ConfigError
 from kit.db import Connection, Database
 from tests.dashboard_data.conftest import as_role
-from tests.dashboard_data.past import NOW, Past, merchant
+from tests.dashboard_data.past import NOW, Past, merchant, settle
 
 
 def _rows(conn: psycopg.Connection[dict[str, object]], what: str = "sum(created)") -> object:
@@ -56,13 +56,14 @@ async def test_a_late_commit_is_counted_and_nothing_twice(
     with psycopg.connect(database_url) as late:
         late.execute("SELECT pg_current_xact_id()")
         past.pay(NOW - timedelta(hours=2), 100)
-        past.lay(database_url)
+        past.lay(database_url, settles=False)
         assert await figures.catch_up(counter) == 0
         late.execute(
             "INSERT INTO events (bucket, merchant_id, id, type, subject_id, deliveries, body, created_at) VALUES"
             " (%s, %s, %s, 'webhook.test', 'whep_x', 0, '{}', %s)",
             [past.whose.bucket, past.whose.merchant_id, past.make_id("evt", 1_700_000_000_000_000), NOW],
         )
+    settle(database_url)
     assert await figures.catch_up(counter) == 5
     assert await figures.catch_up(counter) == 0
     assert _rows(conn) == 1

@@ -58,12 +58,12 @@ class Seen(NamedTuple):
 
 
 def watch(shop: Stack, *, seconds: float) -> Seen:
-    """Keep asking the API in every way for as long as the outage is to last, and once at least."""
+    """Keep asking the API in every way for as long as the outage is to last: not at all, or once at least."""
     answers = set()
     slowest = 0.0
     with httpx.Client(base_url=shop.url, headers=HEADERS, timeout=30) as client:
         end = time.monotonic() + seconds
-        while not answers or time.monotonic() < end:
+        while (seconds and not answers) or time.monotonic() < end:
             for what, path in ASKED.items():
                 asked = time.monotonic()
                 answer = client.get(path)
