@@ -210,12 +210,15 @@ async def test_what_is_new_is_counted_and_what_was_pending_is_told(till: Till, o
 
 
 async def test_the_list_is_told_of_every_change(till: Till, house: House, owner: Browser) -> None:
-    """The stream's mark changes with a payment that comes and one that ends; nothing else wakes the page."""
+    """The stream's mark changes with a payment that comes and one that ends; nothing else wakes the page. What came
+    before the stream was open, and after the page was read, is told, too."""
     house.app.state.live._interval = 0.02
-    events = _stream(owner, "/dashboard/payments/live")
+    await owner.get("/dashboard/payments")
+    (address,) = re.findall(r'data-live="([^"]+)"', owner.page.text)
+    await till.pay(settled=False)
+    events = _stream(owner, address)
     async with asyncio.timeout(20):
         await anext(events)
-        await till.pay(settled=False)
         assert await anext(events) == "new"
         await till.settle()
         assert await anext(events) == "new"

@@ -86,18 +86,19 @@ async def show_payments(request: AnyRequest) -> Response[Any]:
     asked = _asked(request)
     which = paging.asked(query, limit=A_PAGE)
     merchant = visit_of(request).merchant
-    found, error = PaymentPage(data=[], limit=A_PAGE, offset=0, has_more=False, next=None), None
+    found, error, mark = PaymentPage(data=[], limit=A_PAGE, offset=0, has_more=False, next=None), None, ""
     try:
         where = asked.where()
     except BadRequestError as refusal:
         error = refusal
     else:
         async with request.app.state.gateway.database.connection(reading=True) as conn:
+            mark = await news.of_payments(conn, merchant)
             found = await payments.page(conn, merchant, where, which)
             if which.before is not None and not found.has_more:  # the first page, and perhaps not a whole one
                 which = Paging(limit=A_PAGE)
                 found = await payments.page(conn, merchant, where, which)
-    return render(request, "payments.html", **_context(asked), **_place(asked, which, found), error=error)
+    return render(request, "payments.html", **_context(asked), **_place(asked, which, found), mark=mark, error=error)
 
 
 async def _search(request: AnyRequest, text: str) -> Response[Any]:

@@ -1,7 +1,7 @@
 -- name: newest_facts
 -- A mark that changes whenever something happens to a merchant's payments: the ids of the newest 20 events, since one
 -- that is committed late may not be the newest.
-SELECT coalesce(string_agg(id, ' '), '') AS mark
+SELECT md5(coalesce(string_agg(id, ' '), '')) AS mark
 FROM (
     SELECT id FROM events WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} ORDER BY id DESC LIMIT 20
 ) newest;
