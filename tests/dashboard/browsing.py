@@ -13,10 +13,10 @@ import psycopg
 from playwright.async_api import Locator, Page
 from psycopg.rows import dict_row
 
-from dashboard import sessions
-from gateway import demo, users
+from gateway import demo
 from gateway.config import load
 from tests.dashboard.conftest import COOKIE
+from tests.dashboard.entering import begin_session
 from tests.support import browser, calls
 from tests.support.processes import Process, Stack, free_port
 from tests.support.server import fresh_database
@@ -62,14 +62,7 @@ class Tab:
     async def enter(self, email: str = demo.USERS[0].email) -> None:
         """With a session as the sign-in makes it; that has its own tests, and takes two pages."""
         served = self.served
-        async with await psycopg.AsyncConnection.connect(served.database_url, autocommit=True) as conn:
-            user = await users.find(conn, email)
-            assert user is not None
-            own = await users.memberships(conn, user.id)
-            token = await sessions.begin(
-                conn, served.config, stage="full", user_id=user.id, merchant_id=own[0].merchant_id if own else None,
-                address="127.0.0.1", user_agent="a test",
-            )  # fmt: skip
+        token = await begin_session(served.config, email)
         await self.page.context.add_cookies([{"name": COOKIE, "value": token, "url": served.url}])
 
     async def sign_in(self, email: str = demo.USERS[0].email, password: str = demo.PASSWORD) -> None:

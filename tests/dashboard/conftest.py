@@ -11,11 +11,11 @@ import httpx
 import psycopg
 import pytest
 
-from dashboard import sessions
 from dashboard.app import make_app
-from gateway import demo, users
+from gateway import demo
 from gateway.config import Config
 from kit.db import Connection
+from tests.dashboard.entering import begin_session
 from tests.dashboard.paying import Till
 from tests.gateway.conftest import side_by_side
 
@@ -80,14 +80,7 @@ class House:
     async def signed_in(self, email: str = OWNER) -> Browser:
         """A browser with a full session; without the password, whose hash takes its time."""
         made = self.browser()
-        async with await psycopg.AsyncConnection.connect(self.config.database_url, autocommit=True) as conn:
-            user = await users.find(conn, email)
-            assert user is not None
-            own = await users.memberships(conn, user.id)
-            token = await sessions.begin(
-                conn, self.config, stage="full", user_id=user.id, merchant_id=own[0].merchant_id if own else None,
-                address="127.0.0.1", user_agent="a test",
-            )  # fmt: skip
+        token = await begin_session(self.config, email)
         made.client.cookies.set(COOKIE, token, domain="dash.test")
         await made.get("/dashboard/account")
         return made
