@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib import resources
@@ -14,7 +15,7 @@ import psycopg
 import yoyo
 
 from kit import oldest
-from schema import partitions, restored
+from schema import indexes, partitions, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # One process migrates at a time. The server frees this lock with the connection of whoever dies; yoyo's own lock is a
 # row that would stay, and is broken while we hold ours.
 _LOCK = 0x1ED6A7E
+_AGAIN = 0.1
 
 MIGRATIONS = resources.files("schema") / "migrations"
 
@@ -57,7 +59,9 @@ def _run(database_url: str, *, up: bool) -> list[str]:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
     with closing(psycopg.connect(database_url, autocommit=True, connect_timeout=10)) as conn:
         oldest.require(conn.info.server_version)
-        conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        _lock(conn)
+        if up:
+            indexes.build(conn, [(MIGRATIONS / f"{name}.sql").read_text() for name in pending(conn)])
         with resources.as_file(MIGRATIONS) as folder:
             changed = list(_yoyo(database_url, str(folder), up=up))
         if up:
@@ -66,6 +70,12 @@ def _run(database_url: str, *, up: bool) -> list[str]:
                 restored.go_on(conn)
             _count_statements(conn)
     return changed
+
+
+def _lock(conn: psycopg.Connection[Any]) -> None:
+    # Whoever waits within a statement has a snapshot, which an index that is built under this lock would wait for.
+    while conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+        time.sleep(_AGAIN)
 
 
 def _count_statements(conn: psycopg.Connection[Any]) -> None:

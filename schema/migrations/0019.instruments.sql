@@ -1,8 +1,8 @@
 -- "Who paid with this address, with this card?": a payment's UPI address or its card's last four, neither of which ever
--- changes, so that settling stays a HOT update. Nobody writes payments while it is made: where these are many, it can be
--- made before, CONCURRENTLY and under the same name (docs/decisions/0016). It is partial, though every
--- payment is in it, so that no look-up by key goes through it: on a table that was never analysed the planner took it for
--- as good as the key, and read all payments of a merchant for each one (docs/decisions/0005).
+-- changes, so that settling stays a HOT update. It is partial, though every payment is in it, so that no look-up by key
+-- goes through it: on a table that was never analysed the planner took it for as good as the key, and read all payments
+-- of a merchant for each one (docs/decisions/0005). IF NOT EXISTS: where there are payments it is built before, while
+-- they are written to (schema/indexes.py).
 CREATE INDEX IF NOT EXISTS payments_by_instrument
     ON payments (bucket, merchant_id, (coalesce(lower(vpa) COLLATE "C", card_last4)), id)
     WHERE coalesce(lower(vpa) COLLATE "C", card_last4) IS NOT NULL;

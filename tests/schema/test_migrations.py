@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from kit import ids
 from schema import partitions
-from schema.migrate import migrate, pending, rollback
+from schema.migrate import MIGRATIONS, migrate, pending, rollback
 from tests.support.dump import dump
 from tests.support.processes import ROOT
 from tests.support.waiting import until
@@ -132,6 +134,48 @@ def test_a_lock_that_a_dead_migrator_left_is_broken(empty_database_url: str) -> 
     with psycopg.connect(empty_database_url, autocommit=True) as conn:
         conn.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 999999)")
     assert migrate(empty_database_url) == []
+
+
+def test_an_index_is_built_while_payments_are_written(database_url: str) -> None:
+    """Where a writer's transaction stands open, others write on. A build that was broken off is begun anew."""
+    name = "0019.instruments"
+    with psycopg.connect(database_url, autocommit=True) as conn, ThreadPoolExecutor(1) as migrator:
+        conn.execute((MIGRATIONS / f"{name}.rollback.sql").read_text())
+        conn.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", [name])
+        with psycopg.connect(database_url) as writer:
+            writer.execute("UPDATE payments SET notes = notes")
+            broken_off = migrator.submit(migrate, database_url)
+            builder = until(lambda: _builder(conn), what="an index's build")
+            with conn.transaction():
+                conn.execute("LOCK TABLE payments IN ROW EXCLUSIVE MODE NOWAIT")  # as every write does
+            conn.execute("SELECT pg_terminate_backend(%s)", [builder])
+            with pytest.raises(psycopg.OperationalError):
+                broken_off.result(15)
+            assert _valid(conn) is False
+
+            second = migrator.submit(migrate, database_url)
+            until(lambda: _builder(conn) or second.done(), what="another build")
+            with conn.transaction():
+                conn.execute("LOCK TABLE payments IN ROW EXCLUSIVE MODE NOWAIT")
+        assert second.result(15) == [name]
+        assert _valid(conn) is True
+        assert migrate(database_url) == []
+
+
+def _builder(conn: psycopg.Connection[tuple[Any, ...]]) -> int | None:
+    """The backend that waits for others' transactions with an index of payments under its hands."""
+    found = conn.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND query ~ '^(CREATE|DROP) INDEX'"
+    ).fetchone()
+    return found[0] if found else None
+
+
+def _valid(conn: psycopg.Connection[tuple[Any, ...]]) -> bool | None:
+    found = conn.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('payments_by_instrument')"
+    ).fetchone()
+    return found[0] if found else None
 
 
 def test_partitions_are_made_ahead(database_url: str) -> None:
