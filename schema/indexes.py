@@ -16,9 +16,11 @@ _INDEX = re.compile(r"^CREATE INDEX IF NOT EXISTS (\w+)\s+ON (\w+) [^;]+;", re.M
 def build(conn: psycopg.Connection[Any], migrations: Iterable[str]) -> list[str]:
     """Build what these migrations' texts make by `CREATE INDEX IF NOT EXISTS`, on tables that are there, and name it.
 
-    The migration finds it then. A build waits for the transactions that are open, without keeping others waiting; one
-    that was broken off is built anew. `conn` autocommits.
+    The migration finds it then. A build waits, however long, for the transactions that are open, and keeps nobody
+    waiting; one that was broken off is built anew. `conn` autocommits, and has no timeouts afterwards.
     """
+    conn.execute("SET lock_timeout = 0")
+    conn.execute("SET statement_timeout = 0")
     return [name for text in migrations for name in _of(conn, text)]
 
 

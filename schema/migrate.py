@@ -60,8 +60,9 @@ def _run(database_url: str, *, up: bool) -> list[str]:
     with closing(psycopg.connect(database_url, autocommit=True, connect_timeout=10)) as conn:
         oldest.require(conn.info.server_version)
         _lock(conn)
-        if up:
-            indexes.build(conn, [(MIGRATIONS / f"{name}.sql").read_text() for name in pending(conn)])
+        if missing := pending(conn) if up else []:
+            with closing(psycopg.connect(database_url, autocommit=True, connect_timeout=10)) as builder:
+                indexes.build(builder, [(MIGRATIONS / f"{name}.sql").read_text() for name in missing])
         with resources.as_file(MIGRATIONS) as folder:
             changed = list(_yoyo(database_url, str(folder), up=up))
         if up:
