@@ -10,6 +10,7 @@ import pytest
 from dashboard.reading import payments, timeline
 from dashboard.reading.payments import PaymentFilter
 from gateway.errors import NotFoundError
+from gateway.growth.business import micros
 from gateway.listing import Paging
 from gateway.merchants import Merchant
 from kit.db import Connection
@@ -156,6 +157,20 @@ async def test_a_payments_story_in_one_column(
     ]
     assert (found.payment.amount_refunded, found.refundable, found.capturable, found.complete) == (200, 300, 0, True)
     assert [one.amount for one in found.refunds] == [100, 200]
+
+
+async def test_an_event_far_from_every_known_moment_is_found_by_its_delivery(
+    reader: Connection, mine: Merchant, past: Past, database_url: str
+) -> None:
+    """Days after the payment, hours before now; one that was told to nobody is not looked for there."""
+    payment = past.pay(NOW - timedelta(hours=50), 500)
+    late = past.tell("payment.captured", "payment", payment, micros(NOW - timedelta(hours=5)))
+    past.tell("payment.failed", "payment", payment, micros(NOW - timedelta(hours=4)))
+    past.send(late, "whep_1", 200)
+    past.lay(database_url)
+    found = await timeline.timeline(reader, mine, payment.id)
+    assert [one.what for one in found.entries if one.source == "event"][-2:] == ["order.paid", "payment.captured"]
+    assert [one.id for one in found.entries].count(late.id) == 1
 
 
 async def test_as_of_a_moment_nothing_later_is_known(

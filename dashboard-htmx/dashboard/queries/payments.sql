@@ -119,7 +119,8 @@ LIMIT 10;
 
 -- name: payment_facts
 -- What the ledger says of some subjects: the events of deliveries that name them, and those within spans of ids, of
--- which 5,000 are looked at each. `walked` of a span's last row tells that the rest was not.
+-- which 5,000 are looked at each. `walked` of a span's last row tells that the rest was not. The subjects are a subquery,
+-- which is hashed: each row would be compared with each of an array.
 SELECT e.id, e.type, e.subject_id, e.deliveries, e.body, e.created_at, e.walked
 FROM unnest(%(lows)s::text[], %(highs)s::text[]) AS span (low, high)
 CROSS JOIN LATERAL (
@@ -132,10 +133,11 @@ CROSS JOIN LATERAL (
         LIMIT 5000
     ) w
 ) e
-WHERE e.subject_id = ANY(%(subjects)s) OR e.walked = 5000;
+WHERE e.subject_id IN (SELECT s.id FROM unnest(%(subjects)s::text[]) AS s (id)) OR e.walked = 5000;
 
 -- name: payment_told_facts
--- Of some subjects, the events that some endpoint was told of; found by their deliveries, wherever these lie.
+-- Of some subjects, the events that some endpoint was told of, but for those that are known; found by their deliveries,
+-- wherever these lie within bounds of ids, outside of which no day is looked into.
 SELECT v.id, v.type, v.subject_id, v.deliveries, v.body, v.created_at, 0 AS walked
 FROM unnest(%(subjects)s::text[]) AS s (id)
 CROSS JOIN LATERAL (
@@ -144,9 +146,11 @@ CROSS JOIN LATERAL (
         SELECT event_id
         FROM deliveries
         WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND subject_id = s.id
+            AND id >= %(low)s AND id < %(high)s
         ORDER BY id
         LIMIT 500
     ) d
+    WHERE d.event_id NOT IN (SELECT k.id FROM unnest(%(known)s::text[]) AS k (id))
 ) d
 JOIN events v ON v.bucket = %(bucket)s AND v.merchant_id = {{outbox.tenant}} AND v.id = d.event_id;
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kit.db import Connection
 
 _AROUND = timedelta(seconds=15)  # what clocks of two processes and a statement's time may put an event from its moment
+_AHEAD = timedelta(hours=1)  # more than any process's clock is
 _FIRST = timedelta(minutes=2)  # after a payment's start, for as long its end is looked for in any case
 _WALKED = 5_000  # events that `payment_facts` looks at in one span
 
@@ -102,7 +103,7 @@ async def timeline(conn: Connection, merchant: Merchant, payment_id: str, *, as_
     order = await orders.get(conn, merchant, now.order_id)
     refunds = (await refund_lists.of_payment(conn, merchant, payment_id, Paging(limit=REFUNDS))).data
     subjects = [payment_id, *(refund.id for refund in refunds)] + ([] if order.reusable else [order.id])
-    facts, complete = await _facts(conn, merchant, now, refunds, subjects)
+    facts, complete = await _facts(conn, merchant, now.created_at, _spans(now, refunds), subjects)
     delivered = await deliveries_of(conn, merchant, [fact["id"] for fact in facts])
     (reference,) = await fetch(conn, SQL["payment_reference"], merchant.scope | {"id": payment_id})
     work = await fetch(conn, SQL["payment_work"], merchant.scope | {"ids": subjects})
@@ -152,19 +153,38 @@ _OUTCOMES: dict[str, Literal["good", "bad", "waiting"]] = {
 }
 
 
+async def rehearse(conn: Connection, merchant: Merchant) -> None:
+    """Read a story that is nobody's, so that a connection has planned how before somebody waits for theirs."""
+    at = datetime.now(UTC)
+    nobody = merchant.scope | {"id": "", "ids": [""], "moments": [at]}
+    await _facts(conn, merchant, at, [(at, at)], [""])
+    await deliveries_of(conn, merchant, [""])
+    for name in ("payment_reference", "payment_work", "payment_calls"):
+        await fetch(conn, SQL[name], nobody)
+
+
 async def _facts(
-    conn: Connection, merchant: Merchant, payment: Payment, refunds: list[Refund], subjects: list[str]
+    conn: Connection,
+    merchant: Merchant,
+    since: datetime,
+    spans: list[tuple[datetime, datetime]],
+    subjects: list[str],
 ) -> tuple[list[dict[str, Any]], bool]:
-    spans = _spans(payment, refunds)
     values = merchant.scope | {
         "lows": [ids.lower_bound("evt", low.timestamp()) for low, _ in spans],
         "highs": [ids.lower_bound("evt", high.timestamp()) for _, high in spans],
         "subjects": subjects,
     }
     walked = await fetch(conn, SQL["payment_facts"], values)
-    told = await fetch(conn, SQL["payment_told_facts"], merchant.scope | {"subjects": subjects})
     complete = all(row["walked"] < _WALKED for row in walked)
-    found = {row["id"]: row for row in [*walked, *told] if row["subject_id"] in subjects}
+    ours = set(subjects)
+    found = {row["id"]: row for row in walked if row["subject_id"] in ours}
+    bounds = {
+        "low": ids.lower_bound("dlv", (since - _AROUND).timestamp()),  # nothing is told of it before
+        "high": ids.lower_bound("dlv", (datetime.now(UTC) + _AHEAD).timestamp()),
+    }
+    values = merchant.scope | bounds | {"subjects": subjects, "known": list(found)}
+    found |= {row["id"]: row for row in await fetch(conn, SQL["payment_told_facts"], values)}
     # Test events tell of endpoints; those of an order that several payments share are not this payment's.
     return [found[key] for key in sorted(found)], complete
 
