@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from dashboard import typed, zones
+from dashboard import typed, words, zones
 from gateway.checkout.amounts import shown as money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from zoneinfo import ZoneInfo
 
     from dashboard.reading.timeline import Entry, Source
 
@@ -68,9 +70,24 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """It has not happened yet."""
 
     @property
-    def moment(self) -> str:
-        """For the address of the page as it was just then."""
-        return typed.address(self.at)
+    def when(self) -> When:
+        """When it happened, as the page writes it."""
+        return _when(self.at, zones.reader())
+
+
+class When(NamedTuple):
+    """A moment, in each way in which a step needs it."""
+
+    address: str
+    """For the page as it was just then."""
+    iso: str
+    both: str
+    clock: str
+
+
+@functools.lru_cache(maxsize=1000)  # what happened at once makes several steps, and a page is looked at more than once
+def _when(at: datetime, zone: ZoneInfo) -> When:  # noqa: ARG001 - the words are this reader's
+    return When(typed.address(at), words.iso(at), words.both(at), words.clock(at))
 
 
 class Day(NamedTuple):
