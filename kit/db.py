@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from kit import oldest, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import TracebackType
 
 log = structlog.get_logger()
@@ -89,6 +89,7 @@ class Database(AsyncConnectionPool[Connection]):
         wait: float,
         role: str | None = None,
         patience: float = 0.0,
+        rehearse: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> None:
         """Set up.
 
@@ -100,6 +101,7 @@ class Database(AsyncConnectionPool[Connection]):
             statement_timeout: seconds that one statement may take.
             wait: seconds that a caller waits for a connection before `PoolTimeout`.
             patience: seconds, from the beginning of an outage, for which `outlast()` waits.
+            rehearse: what each new connection does before it is lent to anybody.
         """
         self._url = url
         self._settings: dict[str, Any] = {
@@ -125,11 +127,12 @@ class Database(AsyncConnectionPool[Connection]):
             max_lifetime=1800.0,
             open=False,
             name=name,
-            configure=self._admit,
+            configure=self._prepare,
         )
         self._wait = wait
         self._too_old = False
         self._patience = patience
+        self._rehearse = rehearse
         self._outlasting = 0
         self._away = asyncio.Event()
         self._back = asyncio.Event()
@@ -230,6 +233,11 @@ class Database(AsyncConnectionPool[Connection]):
                         pass
                 await self._away.wait()
             await asyncio.sleep(_PROBE_SOON if self._outlasting else _PROBE)
+
+    async def _prepare(self, conn: Connection) -> None:
+        await self._admit(conn)
+        if self._rehearse is not None:
+            await self._rehearse(conn)
 
     async def _admit(self, conn: Connection) -> None:
         """Refuse a server that is too old, and say so once: to callers it is an outage."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from gateway import hosting
@@ -17,7 +18,7 @@ def make_app(leaving: Callable[[], bool]) -> Callable[..., Any]:
     from dashboard.warm import warm  # noqa: PLC0415
 
     warm()
-    return hosting.make(build, leaving, service="dashboard")
+    return hosting.make(functools.partial(build, rehearsing=True), leaving, service="dashboard")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from dashboard import assets, cookies, live, pages, policy, refusals
+from dashboard import assets, cookies, live, pages, policy, refusals, warm
 from dashboard.admission import PUBLIC, admit
 from gateway.api import service
 from gateway.api.app import Gateway
@@ -35,12 +35,13 @@ _TRUTHS = ("/health", "/metrics")  # told at once, whatever became of the databa
 _VISITS = 50  # requests a second of one address; ten times as many at once
 
 
-def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Litestar:
+def make_app(config: Config, leaving: Callable[[], bool] = lambda: False, *, rehearsing: bool = False) -> Litestar:
     """The ASGI application. Serves from the first moment, with 503 while the database is away.
 
     Args:
         config: the settings.
         leaving: whether this process is about to end.
+        rehearsing: whether each connection reads the heavy pages before it serves anybody.
     """
 
     @contextlib.asynccontextmanager
@@ -53,6 +54,7 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False) -> Lit
             wait=config.statement_timeout,
             role=ROLE,
             patience=config.patience,
+            rehearse=warm.rehearse if rehearsing else None,
         ) as database:
             limited = bool(config.rate_limit)
             app.state.gateway = gateway = Gateway(
