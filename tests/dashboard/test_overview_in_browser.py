@@ -38,6 +38,17 @@ FITS = """() => {
 SHIFTS = """new Promise((done) => new PerformanceObserver((list) => done(list.getEntries().map((one) => one.value)))
   .observe({ type: "layout-shift", buffered: true })) """
 
+DRAWN = """{
+  const look = () => {
+    const words = document.querySelector("h1 + .faint");
+    if (words && getComputedStyle(words).visibility === "visible") {
+      sessionStorage.drawn ??= words.textContent.match(/Times in (.*)\\./)[1];
+    } else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+"""Keeps the zone of the first times that are drawn."""
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -164,11 +175,23 @@ async def test_without_a_script_the_table_is_the_chart(served: Served, browser: 
         await expect(page.get_by_role("heading", name="Payments in USD")).to_be_visible()
 
 
-async def test_a_browser_elsewhere_has_its_own_days(served: Served, browser: Browser) -> None:
+async def test_a_browser_elsewhere_has_its_own_days_from_the_first_page_on(served: Served, browser: Browser) -> None:
+    """Nothing is drawn before; one that keeps no cookies is shown UTC, once."""
     async with shopper(browser, timezone_id="Asia/Kolkata") as context:
         tab = Tab(served, await context.new_page())
-        await tab.sign_in()
+        await tab.enter()
+        await tab.page.add_init_script(DRAWN)
+        await tab.go("/dashboard")
         await expect(tab.page.get_by_text(re.compile("Times in Asia/Kolkata"))).to_be_visible()
+        assert await tab.page.evaluate("sessionStorage.drawn") == "Asia/Kolkata"
+        fetched: list[str] = []
+        tab.page.on("request", lambda one: fetched.append(one.url) if one.is_navigation_request() else None)
+        await tab.go("/dashboard?period=7d")
+        await tab.page.add_init_script("Object.defineProperty(document, 'cookie', { get: () => '', set() {} })")
+        await context.clear_cookies(name="ledgate_zone")
+        await tab.go("/dashboard?period=30d")
+        await expect(tab.page.get_by_text(re.compile("Times in UTC"))).to_be_visible()
+        assert len(fetched) == 2
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=lambda one: str(one["width"] if isinstance(one, dict) else one))

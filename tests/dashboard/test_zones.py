@@ -74,3 +74,18 @@ async def test_pages_and_filters_keep_to_it(till: Till, owner: Browser) -> None:
         step = re.search(r'\?as_of=(2[^"&]*Z)"', page.text)
         assert step
         assert "As it was on" in (await owner.get(f"/dashboard/payments/{payment}?as_of={step[1]}")).text
+
+
+async def test_a_page_that_did_not_know_may_come_again_unless_something_were_lost(owner: Browser) -> None:
+    """The script of the head fetches it once more with the zone's cookie. What answers a form, or says something once,
+    stays as it is, in UTC, and says so."""
+    again = '<html lang="en" data-again>'
+    assert again in (await owner.get("/dashboard/account")).text
+    head = owner.page.text.partition("</head>")[0]
+    assert re.search(r'<script src="[^"]+/zone\.js"></script>', head), "neither defer nor module"
+    assert head.index("zone.js") < head.index("stylesheet"), "and waits for none"
+    await owner.post("/dashboard/account/name", name="Asha")
+    assert (owner.page.request.method, again in owner.page.text) == ("GET", False), "a toast"
+    assert again in (await owner.get("/dashboard/account")).text
+    await owner.post("/dashboard/account/name", name="")
+    assert (owner.page.status_code, again in owner.page.text) == (422, False)

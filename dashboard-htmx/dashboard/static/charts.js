@@ -234,11 +234,3 @@ document.addEventListener("theme", again);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 document.fonts?.load(font()).then((found) => { if (found.length) again(); });
 document.addEventListener("pointerdown", (event) => { for (const chart of charts) if (!chart.plot.contains(event.target)) leave(chart); });
-
-// The reader's zone: who comes for the first time gets the figures once more, as their clock has it
-
-const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const figures = document.getElementById("figures");
-if (here && figures && figures.dataset.zone !== here) {
-  addEventListener("DOMContentLoaded", () => window.htmx?.trigger(figures, "zone")); // htmx has then read the page
-}
