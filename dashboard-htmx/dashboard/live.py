@@ -70,12 +70,13 @@ class Live:
         """Server-sent events: `new` whenever the answer to `ask` is another than before.
 
         It lives no longer than a request may, and not while the process is leaving: the page then comes again. An
-        address with `?seen=` and the mark that the page was made with hears of what happened in between, too.
+        address with `?seen=` and the mark that the page was made with hears of what happened in between, too; and so
+        does who comes again, since each word carries its mark, and browsers say which one they heard last.
 
         Args:
             request: who looks.
             name: of what they look at, the merchant's id in it; those who look at the same share one question.
-            ask: gives a mark that changes when there is something new; one cheap statement.
+            ask: gives a mark that changes when there is something new, in one line; one cheap statement.
 
         Raises:
             UnavailableError: as many look as may; the page then asks from time to time.
@@ -92,7 +93,7 @@ class Live:
 
         until = time.monotonic() + gateway.config.request_timeout * _LIFE
         headers = {"X-Accel-Buffering": "no"}
-        seen = request.query_params.get("seen") or None
+        seen = request.headers.get("last-event-id") or request.query_params.get("seen") or None
         events = self._events(name, ask, until, gateway.leaving, stands, told=seen, user_id=me.user_id)
         return Stream(events, media_type="text/event-stream", headers=headers)
 
@@ -122,7 +123,7 @@ class Live:
                     told = topic.mark
                     if not await _still(stands):
                         return
-                    yield b"event: new\ndata: \n\n"
+                    yield f"event: new\nid: {told}\ndata: \n\n".encode()
                     continue
                 try:
                     async with asyncio.timeout(min(_HEARTBEAT, left)):

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dashboard.live import OF_ONE_USER, Live, Stands
-from tests.dashboard.conftest import VIEWER, Browser, House
+import pytest
 
-NEW = b"event: new\ndata: \n\n"
+from dashboard import operations
+from dashboard.live import OF_ONE_USER, Ask, Live, Stands
+from kit import ids
+from tests.dashboard.conftest import VIEWER, Browser, House
+from tests.dashboard.hooks import WHOSE
+from tests.dashboard.paying import Till
+
+
+def new(mark: str) -> bytes:
+    return f"event: new\nid: {mark}\ndata: \n\n".encode()
 
 
 async def yes() -> bool:
@@ -22,9 +33,9 @@ async def test_a_page_hears_of_what_happened_before_its_stream_was_open() -> Non
 
     live = Live(most=2, interval=0.01)
     late = live._events("recovery:1", ask, time.monotonic() + 20, lambda: False, yes, told="running", user_id="usr_1")
-    assert [await anext(late), await anext(late)] == [b"retry: 1000\n\n", NEW]
+    assert [await anext(late), await anext(late)] == [b"retry: 1000\n\n", new("done")]
     in_time = live._events("recovery:1", ask, time.monotonic() + 0.1, lambda: False, yes, told="done", user_id="usr_1")
-    assert [one async for one in in_time if one == NEW] == [], "that is how the page was made"
+    assert [one async for one in in_time if b"new" in one] == [], "that is how the page was made"
     await late.aclose()
 
 
@@ -36,9 +47,9 @@ async def test_a_change_while_another_is_being_told_is_not_lost() -> None:
 
     live = Live(most=2, interval=0.01)
     stream = live._events("log:1", ask, time.monotonic() + 20, lambda: False, yes, told="before", user_id="usr_1")
-    assert [await anext(stream), await anext(stream)] == [b"retry: 1000\n\n", NEW]
+    assert [await anext(stream), await anext(stream)] == [b"retry: 1000\n\n", new("a")]
     mark = "b"
-    assert await anext(stream) == NEW
+    assert await anext(stream) == new("b")
     await stream.aclose()
     assert live.streams == 0
 
@@ -78,7 +89,7 @@ async def test_who_may_no_longer_look_hears_nothing_more() -> None:
 
     live = Live(most=2, interval=0.01)
     stream = live._events("log:1", ask, time.monotonic() + 20, lambda: False, stands, told="before", user_id="usr_1")
-    assert [await anext(stream), await anext(stream)] == [b"retry: 1000\n\n", NEW]
+    assert [await anext(stream), await anext(stream)] == [b"retry: 1000\n\n", new("a")]
     mark, may = "b", False
     assert [one async for one in stream] == []
     assert (live.streams, live.of_users) == (0, {})
@@ -113,3 +124,71 @@ async def test_one_user_cannot_take_all_streams(house: House, viewer: Browser, o
     house.app.state.live.of_users[row["id"]] = OF_ONE_USER
     assert (await viewer.client.get("/dashboard/live")).status_code == 503
     assert (await owner.client.get("/dashboard/live")).status_code == 200
+
+
+def _a_recovery(house: House) -> str:
+    recovery = ids.new("rcv")
+    house.conn.execute(
+        "INSERT INTO recoveries (bucket, merchant_id, id, recovers, since, until, up_to_now, rate, total,"
+        " total_is_exact, place, created_at, updated_at) VALUES (%(bucket)s, %(merchant_id)s, %(id)s, '{failed}',"
+        " now() - interval '1 h', now(), true, 1, 5, true, 'dlv_', now(), now())",
+        WHOSE | {"id": recovery},
+    )
+    return f"/dashboard/webhooks/recoveries/{recovery}"
+
+
+async def _attempted(till: Till) -> None:
+    await till.db.execute("UPDATE outbox SET attempts = attempts + 1 WHERE kind = 'webhook.deliver'")
+
+
+async def _scheduled(till: Till) -> None:
+    await till.db.execute("UPDATE recoveries SET scheduled = scheduled + 1")
+
+
+LIVE: dict[str, Callable[[Till], Awaitable[None]]] = {
+    "/dashboard": _attempted,
+    "/dashboard/payments": Till.settle,
+    "/dashboard/payments/{payment_id}": _attempted,
+    "/dashboard/webhooks": _attempted,
+    "/dashboard/webhooks/{delivery_id}": _attempted,
+    "/dashboard/webhooks/recoveries/{recovery_id}": _scheduled,
+}
+"""Pages that follow by themselves, and something that each of them shows."""
+
+
+@pytest.mark.parametrize(("page", "happen"), LIVE.items(), ids=LIVE)
+async def test_every_page_says_what_it_has_seen(
+    house: House, till: Till, owner: Browser, page: str, happen: Callable[[Till], Awaitable[None]]
+) -> None:
+    """So that its stream tells what came between the page's reading and the stream's first look, and nothing else: a
+    page that is as the database is would come anew for ever. Who comes again says what they heard last."""
+    payment = await till.pay(settled=False)
+    await till.refund(await till.pay(amount=500), 5)  # another's mark
+    (row,) = house.conn.execute("SELECT id FROM outbox WHERE event_type = 'payment.created' ORDER BY id LIMIT 1")
+    recovery = _a_recovery(house)
+    heard: list[tuple[Ask, str | None]] = []
+
+    async def nothing(_name: str, ask: Ask, *_: Any, told: str | None, **__: Any):
+        heard.append((ask, told))
+        yield b""
+
+    house.app.state.live._events = nothing
+    path = page.format(payment_id=payment, delivery_id=row["id"], recovery_id=recovery.rpartition("/")[2])
+    await owner.get(path)
+    (address,) = re.findall(r'data-live="([^"]+)"', owner.page.text)
+    await owner.client.get(html.unescape(address))
+    (ask, told) = heard.pop()
+    assert told == await ask()
+    await happen(till)
+    newer = await ask()
+    assert newer != told
+    assert newer.isprintable()
+
+    await owner.client.get(html.unescape(address), headers={"last-event-id": newer})
+    assert heard.pop()[1] == newer
+
+
+def test_no_live_page_is_left_out(house: House) -> None:
+    """But for operators': their figures change with the clock, which says a word every few seconds."""
+    streams = {route.path_format.removesuffix("/live") for route in house.app.routes if route.path.endswith("/live")}
+    assert {one for one in streams if not one.startswith(operations.OVERVIEW)} == set(LIVE)

@@ -324,7 +324,7 @@ async def test_all_who_look_at_one_thing_share_one_question() -> None:
     assert [await anext(stream) for stream in streams] == [b"retry: 1000\n\n"] * 2
     assert live.streams == 2
     said = await asyncio.gather(*(anext(stream) for stream in streams))
-    assert said == [b"event: new\ndata: \n\n"] * 2
+    assert said == [b"event: new\nid: b\ndata: \n\n"] * 2
     assert asked == 3
     for stream in streams:
         await stream.aclose()

@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 from dashboard import addresses, charts, glance, paging, trouble, zones
 from dashboard.admission import visit_of
 from dashboard.reading import news, overview, webhooks
-from dashboard.render import render
+from dashboard.render import is_part, render
 from gateway import payments
 from gateway.errors import BadRequestError
 from gateway.listing import Paging
@@ -52,6 +52,7 @@ async def show_overview(request: AnyRequest) -> Response[Any]:
         raise BadRequestError("The address of this page is not right.", reason="parameter_invalid")
     period = cast("Period", asked)
     async with gateway.database.connection(reading=True) as conn:
+        mark = "" if is_part(request) else await _mark(conn, merchant)
         found = await overview.overview(
             conn, merchant, period, now=now, zone=zone, disable_after=gateway.config.disabling
         )
@@ -69,9 +70,9 @@ async def show_overview(request: AnyRequest) -> Response[Any]:
     return render(
         request,
         "overview.html",
+        mark=mark,
         found=found,
         zone=zone.key,
-        told=zones.told(request),
         period=period,
         periods=glance.NAMES,
         currency=money,
@@ -99,10 +100,14 @@ async def stream_overview(request: AnyRequest) -> Response[Any]:
 
     async def ask() -> str:
         async with gateway.database.connection(reading=True) as conn:
-            return f"{await news.of_payments(conn, merchant)} {await news.of_log(conn, merchant)}"
+            return await _mark(conn, merchant)
 
     stream: Response[Any] = request.app.state.live.stream(request, f"overview:{merchant.merchant_id}", ask)
     return stream
+
+
+async def _mark(conn: Connection, merchant: Merchant) -> str:
+    return f"{await news.of_payments(conn, merchant)} {await news.of_log(conn, merchant)}"
 
 
 async def _troubles(

@@ -19,7 +19,6 @@ from dashboard.render import render
 from gateway import payments as ledger
 from gateway.errors import BadRequestError, LedgateError, NotFoundError
 from gateway.logs import DELIVERY_ID
-from gateway.payments import Payment
 from gateway.refunds import Refund
 
 AnyRequest = Request[Any, Any, Any]
@@ -89,6 +88,27 @@ async def read(request: AnyRequest, payment_id: str, as_of: datetime | None = No
         return await timeline(conn, visit_of(request).merchant, payment_id, as_of=as_of)
 
 
+async def _follow(request: AnyRequest, payment_id: str) -> tuple[Timeline, str]:
+    """The payment as it is now, and the address of the stream that tells what comes after that; none, if nothing can.
+
+    What is listened for shows only with the payment, and what happens between the two must not be lost: both are of one
+    snapshot.
+
+    Raises:
+        NotFoundError: there is none, or it is another merchant's.
+    """
+    _check(payment_id)
+    merchant = visit_of(request).merchant
+    async with request.app.state.gateway.database.connection(reading=True) as conn, conn.transaction():
+        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        found = await timeline(conn, merchant, payment_id)
+        if not _moves(found):
+            return found, ""
+        watched = _open(found)[:_WATCHED]
+        query = {"open": " ".join(watched), "seen": await news.of_payment(conn, merchant, payment_id, watched)}
+    return found, f"{HERE}/{payment_id}/live?{urlencode({name: value for name, value in query.items() if value})}"
+
+
 async def page(
     request: AnyRequest,
     payment_id: str,
@@ -114,11 +134,9 @@ async def page(
         NotFoundError: there is none, or it is another merchant's.
     """
     asked = "" if act else request.query_params.get("as_of", "")
-    found = known
+    found, live = known, ""
     if found is None:
-        found, error = await _at(request, payment_id, asked)
-    waiting = [one.id for one in found.deliveries if one.status == "pending"]
-    unsettled = [one for one in found.refunds if one.status == "pending"]
+        found, live, error = await _at(request, payment_id, asked)
     return render(
         request,
         "payment.html",
@@ -130,7 +148,7 @@ async def page(
         cut=len(found.entries) > _STEPS,
         as_of=asked if error is not None and error.field == "as_of" else _typed(found.as_of),
         around=_around(found),
-        live=_stream(payment_id, waiting) if not found.as_of and _moves(found, waiting, unsettled) else "",
+        live=live,
         open_failures=[one for one in found.deliveries if one.status == "failed"] if not found.as_of else [],
         act=act,
         reasons=REASONS,
@@ -140,21 +158,21 @@ async def page(
     )
 
 
-async def _at(request: AnyRequest, payment_id: str, asked: str) -> tuple[Timeline, LedgateError | None]:
+async def _at(request: AnyRequest, payment_id: str, asked: str) -> tuple[Timeline, str, LedgateError | None]:
     """The payment as it was at the moment that is asked for; as it is now, and why, where that cannot be."""
     error = None
     if asked:
         try:
-            return await read(request, payment_id, _moment(asked)), None
+            return await read(request, payment_id, _moment(asked)), "", None
         except BadRequestError as refusal:
             error = refusal
         except NotFoundError:
             pass
-    found = await read(request, payment_id)  # raises, where there is no such payment at any moment
+    found, live = await _follow(request, payment_id)  # raises, where there is no such payment at any moment
     if asked and error is None:
         text = f"The payment was not there yet: it was made on {zones.full(found.payment.created_at)}."
         error = BadRequestError(text, field="as_of", reason="field_invalid")
-    return found, error
+    return found, live, error
 
 
 def _moment(asked: str) -> datetime:
@@ -203,15 +221,14 @@ def _around(found: Timeline) -> dict[str, str]:
     }
 
 
-def _moves(found: Timeline, waiting: list[str], unsettled: list[Refund]) -> bool:
+def _moves(found: Timeline) -> bool:
     """Whether something is still to come."""
-    payment: Payment = found.payment
-    return payment.status == "pending" or bool(waiting) or bool(unsettled)
+    unsettled = any(one.status == "pending" for one in found.refunds)
+    return found.payment.status == "pending" or unsettled or bool(_open(found))
 
 
-def _stream(payment_id: str, waiting: list[str]) -> str:
-    path = f"{HERE}/{payment_id}/live"
-    return f"{path}?{urlencode({'open': ' '.join(waiting[:_WATCHED])})}" if waiting else path
+def _open(found: Timeline) -> list[str]:
+    return [one.id for one in found.deliveries if one.status == "pending"]
 
 
 def _typed(as_of: datetime | None) -> str:

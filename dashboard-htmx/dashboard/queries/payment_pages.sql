@@ -15,12 +15,12 @@ WHERE bucket = %(bucket)s AND merchant_id = {{outbox.tenant}} AND id = ANY(%(ids
 
 -- name: payment_mark
 -- A mark that changes when a payment does, one of its refunds, or one of the open deliveries that its page shows.
-SELECT p.version || ' '
+SELECT md5(p.version || ' '
            || coalesce((SELECT string_agg(r.id || r.version, ' ' ORDER BY r.id) FROM refunds r
                         WHERE r.bucket = p.bucket AND r.merchant_id = {{outbox.tenant}} AND r.payment_id = p.id), '')
            || ' '
            || coalesce((SELECT string_agg(o.id || o.attempts, ' ' ORDER BY o.id) FROM outbox o
-                        WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = ANY(%(open)s)), '')
+                        WHERE o.bucket = %(bucket)s AND o.merchant_id = {{outbox.tenant}} AND o.id = ANY(%(open)s)), ''))
        AS mark
 FROM payments p
 WHERE p.bucket = %(bucket)s AND p.merchant_id = {{outbox.tenant}} AND p.id = %(id)s;

@@ -80,11 +80,6 @@ always((root) => {
   }
 });
 
-// The reader's zone: days begin with it on the pages that count by days
-
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone) document.cookie = `ledgate_zone=${zone}; path=/; max-age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
-
 // The theme, at once
 
 document.addEventListener("submit", (event) => {
@@ -144,39 +139,69 @@ always((root) => {
   }
 });
 
-// Live parts: data-live is the address of a stream; every word of it triggers `live`, on which hx-trigger waits
+// Live parts: data-live is the address of a stream; every word of it triggers `live`, on which hx-trigger waits, and
+// `slow`, not so often. A tab that nobody sees has no stream: a browser has few connections for all of its tabs
 
 const EVERY = 10000; // milliseconds between two looks where no stream is to be had
+const SLOW = 3000; // between two `slow`
+const LINGER = 1000; // until a hand that has let go has surely done what it was about to do
 const streams = new Map();
 function listen(element) {
   let source = null;
-  let timer = 0;
-  let missed = false; // something was new while nobody looked at this tab
+  let heard = ""; // the mark of the last word
+  let missed = false; // something was new while a hand was on the page, or while something was being asked
+  let late = false; // and since `slow` was told
+  let looks = 0;
+  let rest = 0;
   const typing = () => document.activeElement?.matches("input, select, textarea") && element.contains(document.activeElement);
-  const wake = () => { missed = document.visibilityState !== "visible"; if (!missed) tell(); };
-  const seen = () => { if (missed) wake(); };
-  const tell = () => !document.querySelector("details.confirm[open], [data-holds]:checked") && !typing() && window.htmx?.trigger(element, "live");
-  const poll = () => { timer ||= setInterval(wake, EVERY); };
-  const open = () => {
-    source = new EventSource(element.dataset.live);
-    source.addEventListener("new", wake);
-    source.addEventListener("open", () => { clearInterval(timer); timer = 0; });
-    source.addEventListener("error", poll); // closed for good (503), or between two streams
+  const held = () => typing() || document.querySelector("details.confirm[open], [data-holds]:checked, .htmx-request") !== null;
+  const slowly = () => {
+    if (rest || !late) return;
+    late = false;
+    window.htmx?.trigger(element, "slow");
+    rest = setTimeout(() => { rest = 0; if (held()) missed = true; else slowly(); }, SLOW);
   };
-  const close = () => { source?.close(); clearInterval(timer); timer = 0; document.removeEventListener("visibilitychange", seen); };
-  document.addEventListener("visibilitychange", seen);
-  open();
-  return close;
+  const wake = () => {
+    missed = held();
+    if (missed) return;
+    late = true;
+    window.htmx?.trigger(element, "live");
+    slowly();
+  };
+  const letGo = () => setTimeout(() => { if (missed && source) wake(); }, LINGER);
+  const open = () => {
+    const address = new URL(element.dataset.live, location.href);
+    if (heard) address.searchParams.set("seen", heard);
+    source = new EventSource(address);
+    source.addEventListener("new", (event) => { heard = event.lastEventId; wake(); });
+    source.addEventListener("open", () => { clearInterval(looks); looks = 0; });
+    source.addEventListener("error", () => { looks ||= setInterval(wake, EVERY); }); // closed for good (503), or between two
+    if (missed) letGo();
+  };
+  const close = () => {
+    source?.close();
+    source = null;
+    clearInterval(looks);
+    looks = 0;
+  };
+  const turn = () => { if (document.visibilityState !== "visible") close(); else if (!source) open(); };
+  const until = new AbortController();
+  for (const one of ["focusout", "change", "toggle", "htmx:afterRequest"]) document.addEventListener(one, letGo, { capture: true, signal: until.signal });
+  document.addEventListener("visibilitychange", turn, { signal: until.signal });
+  turn();
+  return () => { until.abort(); clearTimeout(rest); close(); };
 }
-always((root) => {
+function follow(root) {
   for (const [element, close] of streams) {
     if (!element.isConnected) { close(); streams.delete(element); }
   }
   for (const element of all(root, "[data-live]")) {
     if (!streams.has(element)) streams.set(element, listen(element));
   }
-});
+}
+always(follow);
 addEventListener("pagehide", () => { for (const close of streams.values()) close(); streams.clear(); });
+addEventListener("pageshow", (event) => { if (event.persisted) follow(document.documentElement); }); // back, to the page as it was left
 
 // Boxes: one ticks all, and a button says how many are ticked. While any is, nothing is swapped under the reader's hand
 
@@ -209,7 +234,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 document.addEventListener("htmx:configRequest", (event) => {
   const { verb, formData, headers, triggeringEvent } = event.detail;
-  if (triggeringEvent?.type === "live") headers["X-Live"] = "1"; // nobody sits there: the session may end
+  if (!triggeringEvent || ["live", "slow"].includes(triggeringEvent.type)) headers["X-Live"] = "1"; // nobody sits there: the session may end
   if (verb === "get") for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
 });
 
