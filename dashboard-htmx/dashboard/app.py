@@ -91,10 +91,10 @@ def make_app(config: Config, leaving: Callable[[], bool] = lambda: False, *, reh
         debug=False,
     )
     app.state.metrics = Metrics()
-    inner = allowing(app.asgi_handler, app.routes)
+    inner = allowing(app.asgi_handler, app.routes, refusals.refuse)
     if config.patience:
         inner = patient(inner, lambda: app.state.gateway.database, calls="/", truths=_TRUTHS)
-    timed = bounded(inner, body=config.body_timeout, total=config.request_timeout)
+    timed = bounded(inner, body=config.body_timeout, total=config.request_timeout, refuse=refusals.refuse)
     told = policy.telling(timed, secure=cookies.secure(config))
     app.asgi_handler = observed(told, app.state.metrics, leaving)
     return app

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from litestar import MediaType, Response
+from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from psycopg_pool import PoolTimeout
@@ -19,13 +19,13 @@ from gateway.api import wire
 from gateway.errors import LedgateError
 
 if TYPE_CHECKING:
-    from litestar import Request
+    from litestar.types import Scope, Send
 
 _TITLES = {
     400: "That did not work",
     403: "You may not do that",
     404: "There is nothing here",
-    405: "There is nothing here",
+    405: "There is no page here",
     408: "That took too long",
     413: "That is too much",
     415: "That did not work",
@@ -85,6 +85,17 @@ def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[An
     if told.status_code == 503:  # noqa: PLR2004
         return on_refusal(request, errors.UnavailableError(_TEXTS[503]))
     return on_refusal(request, errors.InternalError("It is logged under the number below; tell it to your operator."))
+
+
+async def refuse(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
+    """What is refused before any page is asked, such as a method that a path does not take."""
+    request: Request[Any, Any, Any] = Request(scope, send=send)
+    if isinstance(error, errors.MethodNotAllowedError) and scope["method"] == "GET":
+        error = errors.MethodNotAllowedError("This address only takes what a page's form sends. Go back to that page.")
+    response = on_refusal(request, error)
+    response.headers.update({name.decode(): value.decode() for name, value in more})
+    answer = response.to_asgi_response(None, request, is_head_response=scope["method"] == "HEAD")
+    await answer(scope, request.receive, send)
 
 
 def _sentence(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from litestar.enums import ScopeType
@@ -18,13 +18,32 @@ HEADERS = 32 * 1024
 """Bytes of all request headers; the server in front reads no more than 64 KiB."""
 
 
-def bounded(app: ASGIApp, *, body: float, total: float) -> ASGIApp:
+class Refuse(Protocol):
+    """Answers an error from outside of the framework; `more` are headers."""
+
+    async def __call__(self, scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None: ...
+
+
+async def refuse_in_json(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
+    """In the shape of all the API's errors."""
+    state = scope["state"]
+    state["error_code"] = error.code
+    body = msgspec.json.encode(error.body(str(state.get("request_id", ""))))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+    if isinstance(error, UnavailableError):
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def bounded(app: ASGIApp, *, body: float, total: float, refuse: Refuse = refuse_in_json) -> ASGIApp:
     """ASGI middleware: 431, 408 or 503 for what is too large or too slow.
 
     Args:
         app: what is bounded.
         body: seconds within which the request's body must have arrived.
         total: seconds within which the answer must have begun and ended.
+        refuse: answers what is not.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,15 +91,3 @@ def _timed(receive: Receive, seconds: float) -> Receive:
         return message
 
     return within
-
-
-async def refuse(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
-    """Answer an error from outside of the framework, in the shape of all others; `more` are headers."""
-    state = scope["state"]
-    state["error_code"] = error.code
-    body = msgspec.json.encode(error.body(str(state.get("request_id", ""))))
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
-    if isinstance(error, UnavailableError):
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from litestar.enums import HttpMethod, ScopeType
 from litestar.routes import HTTPRoute
 
-from gateway.api.bounds import refuse
+from gateway.api.bounds import refuse_in_json
 from gateway.errors import MethodNotAllowedError
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from litestar.routes import BaseRoute
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gateway.api.bounds import Refuse
 
-def allowing(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
+
+def allowing(app: ASGIApp, routes: Iterable[BaseRoute], refuse: Refuse = refuse_in_json) -> ASGIApp:
     """ASGI middleware: 204 for OPTIONS and 405 for other methods, both with `Allow`; HEAD is GET without its body.
 
     Unknown paths go on to their 404.

@@ -228,4 +228,18 @@ async def test_errors_are_pages_or_a_line(owner: Browser) -> None:
     assert "number" in owner.text.lower()
     part = await owner.get("/dashboard/audit?after=x", **{"hx-request": "true"})
     assert (part.status_code, part.text) == (400, "The address of this page is not right.")
-    assert (await owner.client.put("/dashboard")).status_code == 405
+
+
+async def test_what_no_page_was_asked_for_is_refused_as_pages_are(owner: Browser) -> None:
+    """A method that a path does not take, as when the address of a form's answer is opened; too large headers."""
+    said = await owner.get("/dashboard/keys/key_1/revoke")
+    assert (said.status_code, said.headers["allow"]) == (405, "OPTIONS, POST")
+    assert said.headers["content-type"] == "text/html; charset=utf-8"
+    assert "There is no page here" in owner.text
+    assert 'href="/dashboard"' in said.text
+    assert "default-src" in said.headers["content-security-policy"]
+    said = await owner.client.put("/dashboard", headers={"hx-request": "true"})
+    assert (said.status_code, said.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert said.text == "This path does not take PUT."
+    said = await owner.get("/dashboard", **{"x-long": "x" * 40_000})
+    assert (said.status_code, "That is too much" in owner.text) == (431, True)
