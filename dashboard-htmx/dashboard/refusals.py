@@ -90,11 +90,11 @@ def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[An
 async def refuse(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
     """What is refused before any page is asked, such as a method that a path does not take."""
     request: Request[Any, Any, Any] = Request(scope, send=send)
-    if isinstance(error, errors.MethodNotAllowedError) and scope["method"] == "GET":
+    if isinstance(error, errors.MethodNotAllowedError) and request.method == "GET":
         error = errors.MethodNotAllowedError("This address only takes what a page's form sends. Go back to that page.")
     response = on_refusal(request, error)
     response.headers.update({name.decode(): value.decode() for name, value in more})
-    answer = response.to_asgi_response(None, request, is_head_response=scope["method"] == "HEAD")
+    answer = response.to_asgi_response(None, request, is_head_response=request.method == "HEAD")
     await answer(scope, request.receive, send)
 
 

@@ -19,9 +19,10 @@ HEADERS = 32 * 1024
 
 
 class Refuse(Protocol):
-    """Answers an error from outside of the framework; `more` are headers."""
+    """How what is outside of the framework refuses."""
 
-    async def __call__(self, scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None: ...
+    async def __call__(self, scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
+        """Answer an error; `more` are headers."""
 
 
 async def refuse_in_json(scope: Scope, send: Send, error: LedgateError, *more: tuple[bytes, bytes]) -> None:
