@@ -48,6 +48,16 @@ class Finding(NamedTuple):
     path: str
 
 
+class State(NamedTuple):
+    """How a merchant is, in a few words."""
+
+    text: str
+    tone: Literal["good", "bad", "wait", "calm"]
+    """`bad` where nothing arrives anywhere."""
+    more: str
+    """What else is wrong."""
+
+
 class History(NamedTuple):
     """The partitions of one history, summed up."""
 
@@ -153,13 +163,18 @@ def day(digits: str | None) -> str:
     return f"{datetime.strptime(digits, '%Y%m%d').replace(tzinfo=UTC):%-d %b %Y}" if digits else "never"
 
 
-def state(merchant: MerchantRow) -> str:
-    """How a merchant is, in one word: the worst that holds."""
-    if merchant.endpoints_disabled:
-        return "disabled"
-    if merchant.endpoints_failing:
-        return "failing"
-    return "healthy" if merchant.payments or merchant.deliveries else "quiet"
+def state(merchant: MerchantRow) -> State:
+    """How a merchant is: whether its endpoints get what they asked for, and if so, whether it has work."""
+    counts = {"disabled": merchant.endpoints_disabled, "failing": merchant.endpoints_failing}
+    wrong = [(number, word) for word, number in counts.items() if number]
+    if not wrong:
+        busy = merchant.payments or merchant.deliveries
+        return State("healthy", "good", "") if busy else State("quiet", "calm", "")
+    (number, word), *rest = wrong
+    of = merchant.endpoints
+    whose = "endpoint" if of == 1 else f"all {of} endpoints" if number == of else f"{number} of {of} endpoints"
+    more = "".join(f"{number} more {word}" for number, word in rest)
+    return State(f"{whose} {word}", "bad" if sum(counts.values()) >= of else "wait", more)
 
 
 def size(number: float) -> str:

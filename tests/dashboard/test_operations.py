@@ -127,15 +127,24 @@ def test_tables_that_cannot_matter_stand_aside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("about", "word"),
+    ("about", "told"),
     [
-        ({}, "quiet"),
-        ({"payments": 1}, "healthy"),
-        ({"payments": 1, "endpoints_failing": 1}, "failing"),
-        ({"endpoints_failing": 1, "endpoints_disabled": 1}, "disabled"),
+        ({}, ("quiet", "calm", "")),
+        ({"payments": 1}, ("healthy", "good", "")),
+        ({"endpoints": 1, "endpoints_failing": 1}, ("endpoint failing", "bad", "")),
+        ({"endpoints": 3, "endpoints_disabled": 1}, ("1 of 3 endpoints disabled", "wait", "")),
+        ({"endpoints": 3, "endpoints_failing": 2}, ("2 of 3 endpoints failing", "wait", "")),
+        ({"endpoints": 3, "endpoints_disabled": 3}, ("all 3 endpoints disabled", "bad", "")),
+        (
+            {"endpoints": 2, "endpoints_disabled": 1, "endpoints_failing": 1},
+            ("1 of 2 endpoints disabled", "bad", "1 more failing"),
+        ),
     ],
 )
-def test_a_merchant_is_what_is_worst_of_it(about: dict[str, int], word: str) -> None:
+def test_a_merchant_is_not_called_what_one_of_its_endpoints_is(
+    about: dict[str, int], told: tuple[str, str, str]
+) -> None:
+    """Bad is it where nothing arrives anywhere."""
     figures = dict.fromkeys(
         ("payments", "succeeded", "failed", "deliveries", "open", "endpoints", "endpoints_disabled",
          "endpoints_failing"), 0,
@@ -144,7 +153,7 @@ def test_a_merchant_is_what_is_worst_of_it(about: dict[str, int], word: str) -> 
         id="mer_x", name="X", created_at=NOW, volume={}, open_is="exact", oldest_at=None, last_payment_at=None,
         counted_to=None, **(figures | about),
     )  # fmt: skip
-    assert operations.state(merchant) == word
+    assert operations.state(merchant) == told
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from gateway import demo, merchants, users
 from kit.db import Connection
 from tests.dashboard.conftest import OPERATOR, OWNER, Browser, House
+from tests.dashboard.hooks import add_endpoint
 from tests.gateway.conftest import UPI, side_by_side
 from tests.support.waiting import eventually
 
@@ -137,11 +138,30 @@ async def test_merchants_are_read_a_page_at_a_time(operator: Browser, db: Connec
     assert (await operator.get(f"{HERE}/merchants?after=%00")).status_code == 400
 
 
-async def test_a_merchant_in_trouble_says_so(house: House, operator: Browser) -> None:
-    house.conn.execute("UPDATE endpoints SET enabled = false, disabled_at = now(), disabled_reason = 'gone'")
-    await operator.get(f"{HERE}/merchants")
-    (row,) = _rows(operator, "merchant")
-    assert "disabled 1 of 1 endpoint " in row
+async def test_a_merchant_in_trouble_says_so(house: House, operator: Browser, db: Connection) -> None:
+    """One that its owner turned off does not count, and one that was failing when it was disabled is counted once."""
+
+    async def shown() -> str:
+        await operator.get(f"{HERE}/merchants")
+        (row,) = _rows(operator, "merchant")
+        return row
+
+    off = await add_endpoint(db, house.config, enabled=False)
+    await add_endpoint(db, house.config)
+    assert "disabled" not in await shown()
+    house.conn.execute(
+        "INSERT INTO endpoint_health (bucket, merchant_id, endpoint_id, failures, failing_since, last_failure_at,"
+        " last_error) SELECT bucket, merchant_id, id, 5, now(), now(), 'HTTP 500' FROM endpoints"
+    )
+    assert "all 2 endpoints failing" in await shown()
+    house.conn.execute(
+        "UPDATE endpoints SET enabled = false, disabled_at = now(), disabled_reason = 'gone' WHERE is_default"
+    )
+    assert "1 of 2 endpoints disabled 1 more failing" in await shown()
+    house.conn.execute("DELETE FROM endpoint_health WHERE endpoint_id <> %s", [off])
+    row = await shown()
+    assert "1 of 2 endpoints disabled" in row
+    assert "failing" not in row
 
 
 async def test_a_look_at_a_merchant_is_a_viewer_s_and_is_noted(house: House, operator: Browser, owner: Browser) -> None:

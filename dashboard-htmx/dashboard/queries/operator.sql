@@ -4,10 +4,13 @@
 -- name: operator_merchants
 -- Merchants in the order of their ids, with what they did in a day and what is open.
 SELECT m.id, m.name, m.bucket, m.created_at, f.*, o.open, o.oldest_at,
-       (SELECT count(*) FROM endpoints e WHERE e.bucket = m.bucket AND e.merchant_id = m.id) AS endpoints,
-       (SELECT count(*) FROM endpoints e WHERE e.bucket = m.bucket AND e.merchant_id = m.id AND NOT e.enabled)
-           AS endpoints_disabled,
-       (SELECT count(*) FROM endpoint_health h WHERE h.bucket = m.bucket AND h.merchant_id = m.id) AS endpoints_failing,
+       (SELECT count(*) FROM endpoints e WHERE e.bucket = m.bucket AND e.merchant_id = m.id
+            AND (e.enabled OR e.disabled_reason IS NOT NULL)) AS endpoints,
+       (SELECT count(*) FROM endpoints e WHERE e.bucket = m.bucket AND e.merchant_id = m.id
+            AND e.disabled_reason IS NOT NULL) AS endpoints_disabled,
+       (SELECT count(*) FROM endpoint_health h
+        JOIN endpoints e ON e.bucket = h.bucket AND e.merchant_id = h.merchant_id AND e.id = h.endpoint_id
+        WHERE h.bucket = m.bucket AND h.merchant_id = m.id AND e.enabled) AS endpoints_failing,
        (SELECT p.created_at FROM payments p WHERE p.bucket = m.bucket AND p.merchant_id = m.id
         ORDER BY p.id DESC LIMIT 1) AS last_payment_at,
        (SELECT p.counted_at FROM figure_places p WHERE p.bucket = m.bucket AND p.merchant_id = m.id) AS counted_to

@@ -53,8 +53,11 @@ class MerchantRow(msgspec.Struct, frozen=True, kw_only=True):
     """Open work of all kinds, counted up to 1,000."""
     oldest_at: datetime | None
     endpoints: int
+    """Without those that their owner turned off: these are meant so."""
     endpoints_disabled: int
+    """By us."""
     endpoints_failing: int
+    """Of those that are not."""
     last_payment_at: datetime | None
     counted_to: datetime | None
     """The figures are of what was committed by then, of a few seconds ago as a rule."""
