@@ -34,7 +34,7 @@ async def test_all_merchants_with_their_day(
     other.pay(NOW - timedelta(hours=1), 5)
     other.lay(database_url)
     endpoint(conn, mine, "whep_1")
-    endpoint(conn, mine, "whep_2", enabled=False)
+    endpoint(conn, mine, "whep_2", enabled=False, disabled_reason="gone")
     await figures.catch_up(counter)
     first = await operator.merchants(watcher, now=NOW, limit=1)
     second = await operator.merchants(watcher, now=NOW, limit=1, after=first.next)
