@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SPAN = re.compile(r"(?P<number>[0-9]{1,7})\s*(?P<unit>s|sec|m|min|h|d)?", re.IGNORECASE)
+_FINE = 10  # milliseconds
 _WORDS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -64,3 +65,8 @@ def took(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "\N{EN DASH}"
     return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"  # noqa: PLR2004
+
+
+def finely(ms: float) -> str:
+    """As `took`, for what may take less than a millisecond: `0.08 ms`."""
+    return f"{ms:.2f} ms" if ms < _FINE else took(ms)

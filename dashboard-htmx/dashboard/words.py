@@ -120,6 +120,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "span": durations.span,
     "lasts": lasts,
     "took": durations.took,
+    "finely": durations.finely,
     "browser": browser,
     "initials": initials,
     "instrument": instruments.masked,

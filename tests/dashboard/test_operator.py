@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 
+import msgspec
 import psycopg
 import pytest
 
+from dashboard.reading.operator import SlowStatement, Statements
 from gateway import demo, merchants, users
 from kit.db import Connection
 from tests.dashboard.conftest import OPERATOR, OWNER, Browser, House
@@ -231,6 +233,25 @@ async def test_the_database_s_page_tells_what_does_not_keep_well(house: House, o
     for history in ("events", "deliveries", "delivery_attempts"):
         assert f"<code>{history}</code>" in operator.page.text
     assert "pg_stat_statements" in operator.text
+
+
+async def test_of_slow_statements_the_slowest_are_shown(operator: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others unfold: on a phone each takes half a screen. Nothing that takes time takes none."""
+    one = SlowStatement(query="", calls=1, mean_ms=0.08, max_ms=9.6, total_ms=1234, rows=1, hit_percent=None)
+    slow = [msgspec.structs.replace(one, query=f"SELECT {n}") for n in range(11)]
+
+    async def statements(_: Connection) -> Statements:
+        return Statements(missing=None, slow=slow, running=[])
+
+    monkeypatch.setattr("dashboard.reading.operator.statements", statements)
+    await operator.get(f"{HERE}/database")
+    shown, _, folded = operator.page.text.partition('<details class="more inset" id="less-slow">')
+    assert [n for n in range(11) if f"<code>SELECT {n}</code>" in shown] == list(range(8))
+    assert [n for n in range(11) if f"<code>SELECT {n}</code>" in folded] == [8, 9, 10]
+    assert "3 that took less" in folded
+    assert "0.08 ms" in shown
+    assert "9.60 ms" in shown
+    assert "1.2 s" in shown
 
 
 async def test_htmx_gets_the_figures_alone(operator: Browser) -> None:
