@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from dashboard import durations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from dashboard.reading.webhooks import EndpointCard, State
@@ -38,6 +39,12 @@ class Trouble(NamedTuple):
     """What happens by itself."""
     mend: Mend
     """The button that mends it: turn it on and `recover`, or `retry_now`."""
+
+
+def all_of(cards: Iterable[EndpointCard], now: datetime) -> list[tuple[EndpointCard, Trouble]]:
+    """The endpoints that need a look, with what to say of them: those first that get nothing at all."""
+    found = [(card, told) for card in cards if (told := of(card, now)) is not None]
+    return sorted(found, key=lambda one: STATES[one[0].state][1] != "bad")
 
 
 def of(card: EndpointCard, now: datetime) -> Trouble | None:

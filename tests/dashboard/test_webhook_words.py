@@ -144,3 +144,9 @@ def test_what_is_the_matter_with_an_endpoint(card: EndpointCard, told: tuple[str
 
 def test_who_is_well_has_no_trouble() -> None:
     assert trouble.of(_card("healthy", trouble=False), NOW) is None
+
+
+def test_the_worst_trouble_stands_first() -> None:
+    """What gets nothing, before what gets something late; and who is well not at all."""
+    cards = [_card("failing"), _card("healthy", trouble=False), _card("held_up"), _card("probing")]
+    assert [card.state for card, _ in trouble.all_of(cards, NOW)] == ["held_up", "failing", "probing"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dashboard.reading.overview import Overview
     from dashboard.reading.periods import Period
+    from dashboard.reading.webhooks import EndpointCard
+    from dashboard.trouble import Trouble
     from gateway.merchants import Merchant
     from gateway.payments import Payment
     from kit.db import Connection
@@ -112,11 +114,11 @@ async def _mark(conn: Connection, merchant: Merchant) -> str:
 
 async def _troubles(
     conn: Connection, merchant: Merchant, found: Overview, now: datetime, disable_after: timedelta | None
-) -> list[Any]:
+) -> list[tuple[EndpointCard, Trouble]]:
     if not found.trouble:
         return []
     cards = await webhooks.cards(conn, merchant, now=now, disable_after=disable_after)
-    return [(card, told) for card in cards if (told := trouble.of(card, now)) is not None]
+    return trouble.all_of(cards, now)
 
 
 async def _latest(conn: Connection, merchant: Merchant) -> Payment | None:

@@ -104,7 +104,7 @@ async def read_cards(request: AnyRequest) -> dict[str, Any]:
     return {
         "cards": cards,
         "default": next((card for card in cards if card.endpoint.default), None),
-        "troubles": [(card, told) for card in cards if (told := trouble.of(card, now)) is not None],
+        "troubles": trouble.all_of(cards, now),
         "states": trouble.STATES,
         "testable": TESTABLE,
         "key": new_token(),
