@@ -127,6 +127,12 @@ async def test_trouble_has_its_reason_and_the_button_that_mends_it(
         assert "<script>alert" not in browser.page.text
         assert "<img src=x" not in browser.page.text
     assert "all-well" not in owner.page.text
+    house.conn.execute("UPDATE endpoint_health SET open_until = NULL, trips = 0")
+    for browser in (owner, viewer):
+        attempt = f'action="{HERE}/webhooks/endpoints/{held}/test"'
+        assert (attempt in (await browser.get(HERE)).text) is (browser is owner), "one click tries it"
+    house.conn.execute("UPDATE endpoint_health SET open_until = now() + interval '3 min', trips = 1")
+    await owner.get(HERE)
     mend = f"{HERE}/webhooks/endpoints/{held}/enable"
     assert (mend in owner.page.text, mend in viewer.page.text) == (True, False)
 
