@@ -54,7 +54,8 @@ def of(card: EndpointCard, now: datetime) -> Trouble | None:
 
 def _told(card: EndpointCard, now: datetime) -> Trouble:
     one, health = card.endpoint, card.endpoint.health
-    waiting = f"{card.traffic.open:,} deliveries wait. " if card.traffic.open > 1 else ""
+    more = "+" if card.traffic.open_is == "at_least" else ""
+    waiting = f"{card.traffic.open:,}{more} deliveries wait. " if card.traffic.open > 1 else ""
     since = _since(health.failing_since, now)
     failing = _failing(one, since)
     match card.state:

@@ -142,6 +142,15 @@ def test_what_is_the_matter_with_an_endpoint(card: EndpointCard, told: tuple[str
     assert found.mend == mend
 
 
+def test_of_very_many_that_wait_it_is_not_said_that_they_are_all() -> None:
+    card = _card("held_up", waiting=1000)
+    found = trouble.of(
+        msgspec.structs.replace(card, traffic=msgspec.structs.replace(card.traffic, open_is="at_least")), NOW
+    )
+    assert found
+    assert "1,000+ deliveries wait." in f"{found.why} {found.then}"
+
+
 def test_who_is_well_has_no_trouble() -> None:
     assert trouble.of(_card("healthy", trouble=False), NOW) is None
 
