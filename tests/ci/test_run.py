@@ -42,7 +42,7 @@ class Frame:
         self.engine = folder / "engine"
         self._env = {
             "UP": str(self.engine),
-            "CI_BROWSERS": "none some-browser",
+            "CI_BROWSERS": "some-browser none",
             "PATH": f"{programs}:{os.environ['PATH']}",
             "SAW": str(self.saw),
         }
@@ -131,6 +131,13 @@ def test_an_engine_that_does_not_come_up_is_told(frame: Frame) -> None:
     assert frame.calls()[-1] == "setup down"
 
 
+def _asked_of_debian(frame: Frame) -> list[str]:
+    """In order, with when the engine came up."""
+    known = "apt-get ", "install -y --no-install-recommends "
+    calls = [call for call in frame.calls() if call.startswith(("apt-get", "setup u"))]
+    return [call.removeprefix(known[0]).removeprefix(known[1]) for call in calls]
+
+
 def test_a_browser_is_installed_where_there_is_none(frame: Frame) -> None:
     """Beside the first parts, before an engine; there, the tests may not do without."""
     code, said = frame.run(
@@ -138,8 +145,32 @@ def test_a_browser_is_installed_where_there_is_none(frame: Frame) -> None:
     )
 
     assert code == 0
-    calls = [call for call in frame.calls() if call.startswith(("apt-get", "setup u"))]
-    assert calls == ["apt-get update", "apt-get install -y --no-install-recommends chromium", "setup up"]
+    assert _asked_of_debian(frame) == ["update", "--download-only another", "another", "setup up"]
+    assert "browser: required" in said
+    assert "!!!" not in said
+
+
+def test_where_there_is_no_faster_browser_it_is_chromium(frame: Frame) -> None:
+    code, said = frame.run(
+        CI_BROWSERS="faster another",
+        DO_apt='[[ $* != *faster ]] && cd "${0%/*}" && cp id another',
+        DO_test='echo "browser: $CI_BROWSER"',
+    )
+
+    assert code == 0
+    assert _asked_of_debian(frame) == [
+        "update", "--download-only faster", "--download-only chromium", "chromium", "setup up",
+    ]  # fmt: skip
+    assert "browser: required" in said
+    assert "!!!" not in said
+
+
+def test_a_browser_that_is_there_will_do(frame: Frame) -> None:
+    """A faster one is asked for once, and is not missed."""
+    code, said = frame.run(CI_BROWSERS="faster some-browser", DO_apt="exit 100", DO_test='echo "browser: $CI_BROWSER"')
+
+    assert code == 0
+    assert _asked_of_debian(frame) == ["update", "--download-only faster", "setup up"]
     assert "browser: required" in said
     assert "!!!" not in said
 
