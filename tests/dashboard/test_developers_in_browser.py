@@ -14,10 +14,10 @@ from gateway.checkout import assets
 from kit import ids
 from tests.dashboard.browsing import Served, Tab, serving
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
-from tests.support.browser import browser, shopper
+from tests.support.browser import shopper
 from tests.support.npm import Installed, installed
 
-__all__ = ["browser", "installed"]
+__all__ = ["installed"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

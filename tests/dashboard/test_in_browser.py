@@ -13,10 +13,10 @@ from playwright.async_api import Browser, expect
 
 from gateway import demo, totp
 from tests.dashboard.browsing import Served, Tab, serving
-from tests.support.browser import PHONE, WIDE, browser, shopper
+from tests.support.browser import PHONE, WIDE, shopper
 from tests.support.npm import Installed, installed
 
-__all__ = ["browser", "installed"]
+__all__ = ["installed"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -15,11 +15,11 @@ from tests.dashboard.browsing import Served, Tab, serving
 from tests.dashboard.paying import Till
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
 from tests.dashboard_data.past import NOW, Past
-from tests.support.browser import PHONE, browser, shopper
+from tests.support.browser import PHONE, shopper
 from tests.support.npm import Installed, installed
 from tests.support.paying import MERCHANT
 
-__all__ = ["browser", "installed"]
+__all__ = ["installed"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAINTED = """([id, name]) => {

@@ -15,10 +15,10 @@ from dashboard import typed
 from tests.dashboard.browsing import Served, Tab, serving
 from tests.dashboard.paying import BAD_CARD, GOOD_CARD, Till
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
-from tests.support.browser import PHONE, browser, shopper
+from tests.support.browser import PHONE, shopper
 from tests.support.npm import Installed, installed
 
-__all__ = ["browser", "installed"]
+__all__ = ["installed"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 EVIL = '<img src=x onerror="throw 1">'

@@ -16,14 +16,14 @@ from playwright.async_api import Browser, Page, expect
 from tests.dashboard.browsing import Served, Tab
 from tests.dashboard.hooks import attempt, default_endpoint, deliver
 from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
-from tests.support.browser import PHONE, browser, shopper
+from tests.support.browser import PHONE, shopper
 from tests.support.npm import Installed, installed
 from tests.support.paying import MERCHANT
 from tests.support.processes import Stack, free_port
 from tests.support.server import fresh_database
 from tests.support.waiting import until
 
-__all__ = ["browser", "installed"]
+__all__ = ["installed"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
