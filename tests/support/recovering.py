@@ -112,10 +112,11 @@ async def stepping(config: Config, clock: Clock, *, who: str = "one") -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def as_api(config: Config) -> AsyncIterator[Connection]:
-    """A transaction in the API's role."""
+    """A transaction in the API's role, with a connection to spare: what looks after the pool waits for one, and to be
+    given it just as it is ended costs half a second (kit/tasks.py)."""
     async with (
         Database(
-            config.database_url, name="as-api", size=1, statement_timeout=30.0, wait=5.0, role="ledgate_api"
+            config.database_url, name="as-api", size=2, statement_timeout=30.0, wait=5.0, role="ledgate_api"
         ) as database,
         database.transaction() as conn,
     ):
