@@ -48,6 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[_SEEDED] = make_seeded(source.url, os.environ[_TEMPLATE])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: at the end, the other workers would wait for it."""
+    items.sort(key=lambda item: "fuzz" not in item.path.parts)
+
+
 def pytest_report_header() -> list[str]:
     return [
         f"database: {os.environ.get(_TOLD, 'none')}",
