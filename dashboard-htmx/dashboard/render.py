@@ -74,7 +74,7 @@ def render(
         "csrf_header": HEADER,
         "flashes": [*came, *state.pop("flashes", [])],
         "theme": cookies.read_theme(request),
-        "again": request.method == "GET" and not came,  # whether nothing is lost if it is fetched twice (zone.js)
+        "again": request.method == "GET" and not came,  # whether nothing is lost if it is fetched twice (first.js)
         "clock": zones.name(),
         "static": assets.base(),
         "test_mode": gateway.config.test_mode,

@@ -82,8 +82,8 @@ async def test_a_page_that_did_not_know_may_come_again_unless_something_were_los
     again = '<html lang="en" data-again>'
     assert again in (await owner.get("/dashboard/account")).text
     head = owner.page.text.partition("</head>")[0]
-    assert re.search(r'<script src="[^"]+/zone\.js"></script>', head), "neither defer nor module"
-    assert head.index("zone.js") < head.index("stylesheet"), "and waits for none"
+    assert re.search(r'<script src="[^"]+/first\.js"></script>', head), "neither defer nor module"
+    assert head.index("first.js") < head.index("stylesheet"), "and waits for none"
     await owner.post("/dashboard/account/name", name="Asha")
     assert (owner.page.request.method, again in owner.page.text) == ("GET", False), "a toast"
     assert again in (await owner.get("/dashboard/account")).text

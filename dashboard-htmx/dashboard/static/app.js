@@ -1,7 +1,5 @@
 // What the pages gain from a script. Without it every link and every form still works.
 
-document.documentElement.classList.add("scripted");
-
 const ON_SHOW = [];
 /** Run `work(root)` for the page now, and for every part that htmx puts into it later. */
 export const always = (work) => ON_SHOW.push(work);
@@ -10,9 +8,6 @@ const all = (root, what) => [...(root.matches?.(what) ? [root] : []), ...root.qu
 
 // Copy buttons
 
-always((root) => {
-  for (const button of all(root, "[data-copy]")) button.hidden = !navigator.clipboard;
-});
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -130,7 +125,6 @@ document.addEventListener("keydown", (event) => {
 
 always((root) => {
   for (const button of all(root, "[data-fill-email]")) {
-    button.hidden = false;
     button.addEventListener("click", () => {
       document.getElementById("email").value = button.dataset.fillEmail;
       document.getElementById("password").value = button.dataset.fillPassword;
@@ -224,7 +218,7 @@ document.addEventListener("change", (event) => {
   if (all || holds !== undefined) countBoxes(all ?? event.target.name);
 });
 always((root) => {
-  for (const one of all(root, "[data-all]")) { one.hidden = false; countBoxes(one.dataset.all); }
+  for (const one of all(root, "[data-all]")) countBoxes(one.dataset.all);
 });
 
 // A form that was answered may be sent again, as another one; a filter that is not given does not stand in the address

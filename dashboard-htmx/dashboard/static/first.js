@@ -1,5 +1,9 @@
-// The reader's time zone, before anything is drawn: a page whose maker did not know it yet is fetched once more
+// Before anything is drawn, so that nothing moves afterwards: what a browser can do, and the reader's time zone
 
+document.documentElement.classList.add("scripted");
+if (!navigator.clipboard) document.documentElement.classList.add("uncopied"); // as over HTTP from elsewhere
+
+// A page whose maker did not know the zone yet is fetched once more
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const known = () => document.cookie.split("; ").includes(`ledgate_zone=${zone}`);
 if (zone) {
