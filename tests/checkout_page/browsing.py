@@ -18,7 +18,8 @@ from psycopg.rows import dict_row
 from gateway import demo
 from gateway.config import load
 from tests.support import browser, calls
-from tests.support.processes import Process, Stack, free_port
+from tests.support.ports import steady_port
+from tests.support.processes import Process, Stack
 from tests.support.server import fresh_database
 from tests.support.waiting import eventually, until
 from tests.support.working import work_off
@@ -130,7 +131,7 @@ def hosting(folder: Path) -> Iterator[Hosted]:
 @contextlib.contextmanager
 def host(database_url: str, folder: Path, **settings: str) -> Iterator[Hosted]:
     """A checkout process on a migrated database."""
-    port = free_port()
+    port = steady_port()
     stack = Stack(database_url, folder, LEDGATE_CHECKOUT_PORT=str(port), **settings)
     try:
         made = Hosted(stack, port, database_url)

@@ -13,7 +13,8 @@ from threading import Thread
 import msgspec
 import pytest
 
-from tests.support.processes import ROOT, free_port
+from tests.support.ports import steady_port
+from tests.support.processes import ROOT
 
 LOCKED = f"sniffio==1.3.1 --hash=sha256:{'0' * 64}\nidna==3.10 --hash=sha256:{'1' * 64}\n"
 HOLE = {
@@ -98,7 +99,7 @@ def test_what_need_not_be_allowed_any_more_is_told(osv: str, tmp_path: Path) -> 
 
 def test_silence_is_loud(tmp_path: Path) -> None:
     """Where nobody answers, nothing was audited: one line says so, and it is a failure where an audit is required."""
-    nobody = f"http://127.0.0.1:{free_port()}/v1/query"
+    nobody = f"http://127.0.0.1:{steady_port()}/v1/query"
 
     ended = audit(nobody, tmp_path)
     required = audit(nobody, tmp_path, AUDIT="required")

@@ -18,7 +18,8 @@ from gateway.config import load
 from tests.dashboard.conftest import COOKIE
 from tests.dashboard.entering import begin_session
 from tests.support import browser, calls
-from tests.support.processes import Process, Stack, free_port
+from tests.support.ports import steady_port
+from tests.support.processes import Process, Stack
 from tests.support.server import fresh_database
 from tests.support.waiting import until
 
@@ -77,7 +78,7 @@ class Tab:
 def serving(folder: Path, **settings: str) -> Iterator[Served]:
     """A dashboard process on a fresh database of the run's server."""
     with fresh_database(os.environ["TEST_SERVER_URL"], os.environ["TEST_SERVER_TEMPLATE"]) as url:
-        port = free_port()
+        port = steady_port()
         stack = Stack(url, folder, LEDGATE_DASHBOARD_PORT=str(port), **settings)
         try:
             made = Served(stack, port, url)

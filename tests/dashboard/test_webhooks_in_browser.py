@@ -19,7 +19,8 @@ from tests.dashboard.test_in_browser import AXE, LOOKS, SHOTS
 from tests.support.browser import PHONE, shopper
 from tests.support.npm import Installed, installed
 from tests.support.paying import MERCHANT
-from tests.support.processes import Stack, free_port
+from tests.support.ports import steady_port
+from tests.support.processes import Stack
 from tests.support.server import fresh_database
 from tests.support.waiting import until
 
@@ -35,7 +36,7 @@ NEXT_WORD = "(path) => new Promise((done) => new EventSource(path).addEventListe
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A dashboard with an endpoint that answers and one that was turned off."""
     with fresh_database(os.environ["TEST_SERVER_URL"], os.environ["TEST_SERVER_TEMPLATE"]) as url:
-        port = free_port()
+        port = steady_port()
         stack = Stack(url, tmp_path_factory.mktemp("webhooks"), LEDGATE_DASHBOARD_PORT=str(port))
         dispatcher = stack.process("dispatcher")
         try:

@@ -18,7 +18,8 @@ import pytest
 
 from gateway import demo
 from gateway.config import load
-from tests.support.processes import ROOT, Stack, free_port, stack
+from tests.support.ports import steady_port
+from tests.support.processes import ROOT, Stack, stack
 from tests.support.server import fresh_database
 from tests.support.tools import run_curl, run_node
 from tests.support.waiting import until
@@ -75,7 +76,7 @@ def test_its_node(shop: Stack) -> None:
 def test_its_receiver(shop: Stack, tmp_path: Path) -> None:
     """With a secret and a port of its own, made an endpoint over the API: it prints every event once."""
     (block,) = _blocks("python receiver")
-    port = free_port()
+    port = steady_port()
     with httpx.Client(base_url=f"{shop.url}/api/v1", auth=AUTH) as http:
         made = http.post(
             "/webhook-endpoints", json={"url": f"http://localhost:{port}/", "events": ["payment.*"]}

@@ -25,7 +25,8 @@ from gateway.cli.logins import ensure
 from gateway.cli.logins import read as read_logins
 from gateway.config import load
 from kit.db import Database
-from tests.support.processes import ROOT, free_port, stack
+from tests.support.ports import steady_port
+from tests.support.processes import ROOT, stack
 from tests.support.waiting import until
 
 SETTINGS = (
@@ -85,7 +86,7 @@ def test_each_process_works_with_a_login_that_is_allowed_its_role_alone(
 
 def test_the_dashboard_works_with_a_login_of_its_own(database_url: str, logins: dict[str, str], tmp_path: Path) -> None:
     """It signs somebody in, shows their merchant's payments, and may look at all merchants for operators."""
-    port = free_port()
+    port = steady_port()
     settings = {"DATABASE_URL": logins["ledgate_dashboard"], "LEDGATE_DASHBOARD_PORT": str(port)}
     with stack(database_url, tmp_path) as shop:
         asyncio.run(demo.seed(database_url, load(shop.env)))

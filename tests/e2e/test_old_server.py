@@ -13,7 +13,8 @@ import pytest
 
 from tests.support import calls
 from tests.support.aged import aged
-from tests.support.processes import ROOT, free_port, stack
+from tests.support.ports import steady_port
+from tests.support.processes import ROOT, stack
 from tests.support.waiting import until
 
 REASON = "is too old: Ledgate needs 15 or newer"
@@ -34,8 +35,8 @@ def test_what_would_migrate_says_so_and_leaves_it_alone(
         "PATH": os.environ["PATH"],
         "DATABASE_URL": old_url,
         "LEDGATE_DATA_DIR": str(tmp_path),
-        "PORT": str(free_port()),
-        "LEDGATE_TEST_MERCHANT_PORT": str(free_port()),
+        "PORT": str(steady_port()),
+        "LEDGATE_TEST_MERCHANT_PORT": str(steady_port()),
         "COLUMNS": "300",
     }
     said = subprocess.run(

@@ -11,7 +11,7 @@ from litestar.testing import AsyncTestClient
 from gateway.api.app import make_app
 from gateway.config import Config
 from tests.gateway.conftest import CARD, UPI, Api
-from tests.support.processes import free_port
+from tests.support.ports import steady_port
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -31,7 +31,7 @@ async def test_not_ready_without_migrations(empty_database_url: str, config: Con
 
 async def test_a_database_that_is_away_is_a_503_in_the_error_shape(config: Config) -> None:
     away = msgspec.structs.replace(
-        config, database_url=f"postgresql://x@127.0.0.1:{free_port()}/x", statement_timeout=0.3, patience=0.5
+        config, database_url=f"postgresql://x@127.0.0.1:{steady_port()}/x", statement_timeout=0.3, patience=0.5
     )
     async with AsyncTestClient(make_app(away), raise_server_exceptions=False) as client:
         assert (await client.get("/health")).status_code == 200

@@ -10,7 +10,7 @@ import structlog
 
 from kit import db, tasks
 from kit.db import Database
-from tests.support.processes import free_port
+from tests.support.ports import steady_port
 
 
 async def test_a_deadlock_is_no_outage(empty_database_url: str) -> None:
@@ -42,7 +42,7 @@ async def test_a_deadlock_is_no_outage(empty_database_url: str) -> None:
 
 async def test_only_the_young_outage_is_waited_for() -> None:
     """From its beginning, not from each caller's: who comes later is told at once."""
-    url = f"postgresql://nobody@127.0.0.1:{free_port()}/x"
+    url = f"postgresql://nobody@127.0.0.1:{steady_port()}/x"
     async with Database(url, name="t", size=1, statement_timeout=9, wait=0.1, patience=0.3) as database:
         with pytest.raises(psycopg.OperationalError):
             await _ask(database)
@@ -57,7 +57,7 @@ async def test_only_the_young_outage_is_waited_for() -> None:
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each holds a request in memory."""
     monkeypatch.setattr(db, "_MOST_WAITING", 2)
-    url = f"postgresql://nobody@127.0.0.1:{free_port()}/x"
+    url = f"postgresql://nobody@127.0.0.1:{steady_port()}/x"
     async with Database(url, name="t", size=1, statement_timeout=9, wait=0.1, patience=60) as database:
         with pytest.raises(psycopg.OperationalError):
             await _ask(database)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,16 +16,10 @@ import msgspec
 
 from kit import children
 from tests.support import calls
+from tests.support.ports import steady_port
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:
@@ -86,6 +79,10 @@ class Process:
                     found.append(value)
         return found
 
+    def tail(self) -> str:
+        """The end of its log, for the message of a test that waited in vain."""
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+
     def said(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of that event."""
         return [line for line in self.lines() if line.get("event") == event]
@@ -107,7 +104,7 @@ class Stack:
 
     def __init__(self, database_url: str, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.api_port, self.merchant_port = free_port(), free_port()
+        self.api_port, self.merchant_port = steady_port(), steady_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.receiver_url = f"http://127.0.0.1:{self.merchant_port}"
         self.env = {
@@ -141,15 +138,12 @@ class Stack:
         """Wait for `/health/ready`."""
 
         def ready() -> bool:
+            assert self.api.running, f"the API ended; log: {self.api.tail()}"
             with contextlib.suppress(httpx.HTTPError):
                 return calls.get(f"{self.url}/health/ready", timeout=5).status_code == 200
             return False
 
-        until(
-            ready,
-            within=within,
-            what=f"API ready; log: {self.api.log.read_text()[-2000:] if self.api.log.exists() else ''}",
-        )
+        until(ready, within=within, what=lambda: f"API ready; log: {self.api.tail()}")
 
     def start_receiver(self) -> None:
         """Start the test merchant and wait until it listens."""

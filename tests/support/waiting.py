@@ -10,14 +10,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(probe: Callable[[], T | None], *, within: float = 15.0, what: str = "") -> T:
-    """Call `probe` until it gives something true; fail after `within` seconds."""
+def until(probe: Callable[[], T | None], *, within: float = 15.0, what: str | Callable[[], str] = "") -> T:
+    """Call `probe` until it gives something true; fail after `within` seconds, naming `what` as it is then."""
     end = time.monotonic() + within
     while True:
         if value := probe():
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"did not come within {within:g} s: {what or probe}")
+            raise AssertionError(f"did not come within {within:g} s: {(what() if callable(what) else what) or probe}")
         time.sleep(0.02)
 
 
