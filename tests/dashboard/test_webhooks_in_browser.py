@@ -30,6 +30,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HERE = "/dashboard/webhooks"
 NEXT_WORD = "(path) => new Promise((done) => new EventSource(path).addEventListener('new', () => done(null)))"
+SEEN_AS = """(state) => {
+  Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +153,28 @@ async def test_rows_come_by_themselves_but_not_under_the_hand(served: Served, br
         await expect(tab["webhook-log-item"]).to_have_count(2)  # without another word
         deliver(served.conn, default_endpoint(served.conn), event="payment.captured")
         await expect(tab["webhook-log-item"]).to_have_count(3)
+
+
+async def test_a_hidden_tab_holds_no_connection_and_misses_nothing(served: Served, browser: Browser) -> None:
+    """A browser has six connections to us; what came while nobody looked is there when somebody does."""
+    async with _signed_in(served, browser) as tab:
+        page = tab.page
+        async with page.expect_response(f"**{HERE}/live*"):
+            await tab.go(f"{HERE}?event=refund.failed")
+        await expect(page.get_by_text("No delivery fits")).to_be_visible()
+        async with page.expect_event("requestfailed", lambda request: f"{HERE}/live" in request.url):
+            await page.evaluate(SEEN_AS, "hidden")
+        await page.evaluate(NEXT_WORD, f"{HERE}/live?seen=nothing")  # from here on every word is a new one
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "refund.failed" in request.url else None)
+        word = asyncio.create_task(page.evaluate(NEXT_WORD, f"{HERE}/live"))
+        async with page.expect_response(f"**{HERE}/live"):
+            pass
+        deliver(served.conn, default_endpoint(served.conn), event="refund.failed")
+        await word
+        assert asked == []
+        await page.evaluate(SEEN_AS, "visible")
+        await expect(tab["webhook-log-item"]).to_have_count(1)
 
 
 async def test_filters_stand_in_the_address_and_back_undoes_them(served: Served, browser: Browser) -> None:
