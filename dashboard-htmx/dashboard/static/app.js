@@ -232,6 +232,15 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (verb === "get") for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
 });
 
+// WebKit resets a form without autocompletion when Back brings its page as it was left: to what its address says, then
+
+document.addEventListener("htmx:pushedIntoHistory", () => {
+  for (const one of document.querySelectorAll("form[autocomplete=off] :is(input, option)")) {
+    if (one.matches("option")) one.defaultSelected = one.selected;
+    else if (!one.matches("[type=checkbox], [type=radio]")) one.defaultValue = one.value;
+  }
+});
+
 // What was unfolded stays so when a part comes anew
 
 const unfolded = new Set();
