@@ -156,6 +156,7 @@ async def test_a_chart_is_as_wide_as_its_place_and_nothing_jumps(served: Served,
             await page.set_viewport_size(size)  # type: ignore[arg-type]
             await expect(page.locator("#plot-volume .uplot")).to_be_visible()
             await page.wait_for_function(FITS)
+            await page.evaluate("document.querySelectorAll('.chart details').forEach((one) => { one.open = true; })")
             assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
