@@ -259,6 +259,17 @@ async def test_htmx_gets_the_part_that_it_swaps(owner: Browser) -> None:
         assert "HX-Request" in said.headers["vary"]
 
 
+async def test_a_page_is_drawn_when_it_is_whole(owner: Browser, visitor: Browser) -> None:
+    """Chromium draws what it has of a page now and then; of half a table, each column would move afterwards."""
+    for browser, path in ((owner, "/dashboard/payments"), (owner, "/dashboard/nothing"), (visitor, "/login")):
+        text = (await browser.get(path)).text
+        awaited = re.findall(r'<link rel="expect" href="#(\w+)" blocking="render">', text)
+        assert awaited == ["toasts"]
+        before, after = text.split('<div id="toasts"')
+        assert "</main>" in before
+        assert re.findall(r"<(/?\w+)", after.partition("</div>")[2]) == ["/body", "/html"]
+
+
 async def test_a_message_is_said_once_and_is_ours(house: House, owner: Browser) -> None:
     await owner.post("/dashboard/account/name", name="Asha R.", follow=False)
     part = await owner.get("/dashboard/account", **HX)
