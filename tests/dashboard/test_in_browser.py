@@ -30,6 +30,7 @@ AXE = """async () => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
   return violations.map(({ id, impact, nodes }) => [id, impact, ...nodes.map((node) => node.html)]);
 }"""
+BROUGHT_BACK = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,20 @@ async def test_a_session_that_has_ended_sends_every_part_to_the_sign_in(served: 
         await tab.page.fill("#password", demo.PASSWORD)
         await tab["sign-in-button"].click()
         await expect(tab.page).to_have_title("Audit log · Ledgate")
+
+
+async def test_a_page_that_a_browser_kept_is_not_read_on_after_the_sign_out(served: Served, browser: Browser) -> None:
+    """WebKit over HTTP brings back pages as they were left, whatever they say of caches."""
+    async with shopper(browser) as context:
+        tab = Tab(served, await context.new_page())
+        await tab.enter()
+        await tab.go("/dashboard/audit")
+        async with tab.page.expect_response("**/dashboard/audit"):
+            await tab.page.evaluate(BROUGHT_BACK)
+        await expect(tab.page).to_have_title("Audit log · Ledgate")
+        served.conn.execute("DELETE FROM sessions")
+        await tab.page.evaluate(BROUGHT_BACK)
+        await expect(tab.page).to_have_title("Sign in · Ledgate")
 
 
 async def test_no_password_no_cookie_and_no_link_stands_in_the_log(served: Served, browser: Browser) -> None:

@@ -195,7 +195,12 @@ function follow(root) {
 }
 always(follow);
 addEventListener("pagehide", () => { for (const close of streams.values()) close(); streams.clear(); });
-addEventListener("pageshow", (event) => { if (event.persisted) follow(document.documentElement); }); // back, to the page as it was left
+addEventListener("pageshow", async (event) => { // back, to the page as it was left
+  if (!event.persisted) return;
+  follow(document.documentElement);
+  const now = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+  if (now?.type === "opaqueredirect") location.reload(); // to the sign-in: nobody reads on who has signed out
+});
 
 // Boxes: one ticks all, and a button says how many are ticked. While any is, nothing is swapped under the reader's hand
 
