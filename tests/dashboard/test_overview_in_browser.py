@@ -97,7 +97,7 @@ async def test_charts_are_drawn_and_read_by_hand_and_by_key(served: Served, brow
         await expect(readout).to_be_hidden()
         box = await plot.bounding_box()
         assert box
-        await page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60)
+        await page.mouse.move(box["x"] + box["width"] - 28, box["y"] + 60)
         await expect(readout).to_contain_text("so far")
 
         await page.get_by_role("navigation", name="Pages").hover()
