@@ -136,8 +136,8 @@ async def test_dispatchers_count(conn: psycopg.Connection[dict[str, object]], pa
 
 async def test_statistics_of_nothing_do_not_mislead(past: Past, database_url: str) -> None:
     """A ledger that was never analysed: each event is looked at by key and once, and so is its payment."""
-    for n in range(300):
-        past.pay(NOW - timedelta(minutes=n), 100, refunds=((NOW - timedelta(minutes=n - 1), 10, True),))
+    for n in range(300):  # within one day, which is one partition: of several, one event more is read of each
+        past.pay(NOW - timedelta(seconds=n), 100, refunds=((NOW - timedelta(seconds=n - 10), 10, True),))
     past.lay(database_url)
 
     async def count(conn: Connection) -> None:
